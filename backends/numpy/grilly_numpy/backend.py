@@ -1,0 +1,54 @@
+"""The backend object: NumPy arrays in host memory."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+
+from grilly_core.extend import DTYPES, FEATURES, Backend, ConfigError, Spec
+from grilly_numpy import memory
+from grilly_numpy.kernels import kernels
+from grilly_numpy.threads import thread_count
+
+__all__ = ["NumpyBackend"]
+
+
+class NumpyBackend(Backend):
+    """Arrays are ``numpy.ndarray``; a 0-d result may be a NumPy scalar.
+
+    Example:
+        >>> NumpyBackend(None).full((2,), 1.5, "float32")
+        array([1.5, 1.5], dtype=float32)
+    """
+
+    name = "numpy"
+    dtypes = frozenset(DTYPES)
+    features = FEATURES
+    kernels = kernels
+
+    def __init__(self, device: str | None) -> None:
+        if device not in (None, "", "cpu"):
+            raise ConfigError(f"backend numpy has one device, 'cpu', not {device!r}")
+        threads = thread_count()
+        self.device = f"{platform.machine()} CPU, {threads} thread{'s' if threads > 1 else ''}, NumPy {np.__version__}"
+
+    def from_numpy(self, array: np.ndarray) -> np.ndarray:
+        """A C-contiguous copy."""
+        return np.array(array, copy=True, order="C")
+
+    def to_numpy(self, array: np.ndarray) -> np.ndarray:
+        """The array itself; core copies before it shows it to anybody."""
+        return np.asarray(array)
+
+    def spec(self, array: np.ndarray) -> Spec:
+        """Shape and dtype."""
+        return Spec(array.shape, array.dtype.name)
+
+    def full(self, shape: tuple[int, ...], value: float, dtype: str) -> np.ndarray:
+        """A filled array."""
+        return np.full(shape, value, dtype)
+
+    def close(self) -> None:
+        """Give idle memory back."""
+        memory.trim()

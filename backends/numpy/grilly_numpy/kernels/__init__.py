@@ -1,0 +1,15 @@
+"""All kernels, one module per family of ops; ``kernels`` is the backend's table."""
+
+from grilly_core.extend import FLOATS, KernelTable, registry
+from grilly_numpy.kernels import conv, elementwise, neuron, neuron_vjp, norm, optim, pool, random, shape, softmax
+
+__all__ = ["kernels"]
+
+kernels = KernelTable("grilly_numpy")
+
+for _module in (elementwise, shape, random):
+    for _name, (_function, _dtypes) in _module.KERNELS.items():
+        kernels.register(registry()[_name], dtypes=_dtypes)(_function)
+for _module in (conv, neuron, neuron_vjp, norm, optim, pool, softmax):
+    for _name, _function in _module.KERNELS.items():
+        kernels.register(registry()[_name], dtypes=(*FLOATS, "int32"))(_function)

@@ -1,0 +1,135 @@
+"""One NumPy call per op: arithmetic, comparison, reduction, product.
+
+Large results of two arrays of one shape are cut in blocks for the threads and go to reused memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from grilly_core.extend import DTYPES, FLOATS
+from grilly_numpy.memory import empty
+from grilly_numpy.threads import parallel_for
+
+__all__ = ["KERNELS"]
+
+NUMBERS = tuple(dtype for dtype in DTYPES if dtype != "bool")
+_LARGE = 1 << 18
+_BLOCK = 1 << 17
+_BOOL = np.dtype(bool)
+
+
+
+def _blocked(function: Callable[..., Any], result: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
+    """``function`` over equal ranges of contiguous arrays, on the threads."""
+    flat = [a.reshape(-1) for a in arrays]
+    out = result.reshape(-1)
+
+    def run(i: int) -> None:
+        part = slice(i * _BLOCK, (i + 1) * _BLOCK)
+        function(*[a[part] for a in flat], out=out[part])
+
+    parallel_for(-(-out.size // _BLOCK), run)
+    return result
+
+
+def _is_plain(x: Any, y: Any) -> bool:
+    """Whether two large operands can be cut alike: same shape, both in row-major order."""
+    return x.shape == y.shape and x.flags.c_contiguous and y.flags.c_contiguous
+
+
+def _binary(function: np.ufunc, boolean: bool = False) -> Callable[..., Any]:
+    def kernel(device: Any, x: np.ndarray, y: np.ndarray, /) -> Any:
+        if x.size >= _LARGE and _is_plain(x, y):
+            return _blocked(function, empty(x.shape, _BOOL if boolean else x.dtype), x, y)
+        with np.errstate(all="ignore"):
+            return function(x, y)
+
+    return kernel
+
+
+def _unary(function: Callable[..., Any]) -> Callable[..., Any]:
+    def kernel(device: Any, x: np.ndarray, /) -> Any:
+        if x.size >= _LARGE and x.flags.c_contiguous:
+            return _blocked(function, empty(x.shape, x.dtype), x)
+        with np.errstate(all="ignore"):
+            return function(x)
+
+    return kernel
+
+
+def cast(device: Any, x: np.ndarray, /, *, dtype: str) -> Any:
+    with np.errstate(all="ignore"):
+        return x.astype(dtype)
+
+
+def where(device: Any, condition: np.ndarray, x: np.ndarray, y: np.ndarray, /) -> Any:
+    return np.where(condition, x, y)
+
+
+def sum(device: Any, x: np.ndarray, /, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    with np.errstate(all="ignore"):
+        return np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+
+
+def max(device: Any, x: np.ndarray, /, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    with np.errstate(all="ignore"):
+        return np.max(x, axis=axis, keepdims=keepdims)
+
+
+def argmax(device: Any, x: np.ndarray, /, *, axis: int) -> Any:
+    return np.argmax(x, axis=axis).astype(np.int32)
+
+
+def matmul(device: Any, x: np.ndarray, y: np.ndarray, /) -> Any:
+    with np.errstate(all="ignore"):
+        return np.matmul(x, y)
+
+
+def sigmoid(device: Any, x: np.ndarray, /) -> Any:
+    half = x.dtype.type(0.5)
+    with np.errstate(all="ignore"):
+        return np.tanh(x * half) * half + half
+
+
+def relu(device: Any, x: np.ndarray, /) -> Any:
+    return np.maximum(x, x.dtype.type(0))
+
+
+def spike(device: Any, u: np.ndarray, /, *, surrogate: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return np.greater_equal(u, 0).astype(u.dtype)
+
+
+KERNELS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    "add": (_binary(np.add), NUMBERS),
+    "sub": (_binary(np.subtract), NUMBERS),
+    "mul": (_binary(np.multiply), NUMBERS),
+    "div": (_binary(np.divide), FLOATS),
+    "maximum": (_binary(np.maximum), NUMBERS),
+    "minimum": (_binary(np.minimum), NUMBERS),
+    "greater": (_binary(np.greater, boolean=True), DTYPES),
+    "greater_equal": (_binary(np.greater_equal, boolean=True), DTYPES),
+    "equal": (_binary(np.equal, boolean=True), DTYPES),
+    "neg": (_unary(np.negative), NUMBERS),
+    "abs": (_unary(np.abs), NUMBERS),
+    "exp": (_unary(np.exp), FLOATS),
+    "log": (_unary(np.log), FLOATS),
+    "sqrt": (_unary(np.sqrt), FLOATS),
+    "tanh": (_unary(np.tanh), FLOATS),
+    "atan": (_unary(np.arctan), FLOATS),
+    "floor": (_unary(np.floor), FLOATS),
+    "round": (_unary(np.rint), FLOATS),
+    "cast": (cast, DTYPES),
+    "where": (where, DTYPES),
+    "sum": (sum, NUMBERS),
+    "max": (max, NUMBERS),
+    "argmax": (argmax, NUMBERS),
+    "matmul": (matmul, FLOATS),
+    "sigmoid": (sigmoid, FLOATS),
+    "relu": (relu, FLOATS),
+    "spike": (spike, FLOATS),
+}

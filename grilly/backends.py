@@ -1,0 +1,34 @@
+"""The installed backends: which there are, whether they work, and how each op runs on them."""
+
+from __future__ import annotations
+
+from grilly_core import plugins
+from grilly_core.op import registry
+from grilly_core.plugins import BackendStatus, available, block, register, status, unregister
+from grilly_core.selection import current_backend, resolve
+
+__all__ = [
+    "BackendStatus", "available", "block", "current_backend", "register", "report", "status", "unregister",
+]  # fmt: skip
+
+
+def report(backend: str) -> str:
+    """A table: op, native or composite, dtypes of the kernel, who supplied it.
+
+    Args:
+        backend: name or name:device of an installed backend.
+
+    Example:
+        >>> print(report("numpy").splitlines()[0].split())
+        ['op', 'runs', 'dtypes', 'from']
+    """
+    opened = resolve(backend)
+    rows = [("op", "runs", "dtypes", "from")]
+    for op in registry().values():
+        kernel = plugins.kernel_for(op, opened)
+        if kernel is None:
+            rows.append((op.name, "composite" if op.body is not None else "unsupported", "", ""))
+        else:
+            rows.append((op.name, "native", " ".join(sorted(kernel.dtypes)), kernel.source))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -1,0 +1,40 @@
+"""Layers, neurons, containers and surrogates."""
+
+from grilly.nn import init
+from grilly.nn.container import ModuleList, MultiStepContainer, SeqToANNContainer, Sequential
+from grilly.nn.conv import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    MaxPool1d,
+    MaxPool2d,
+)
+from grilly.nn.linear import Dropout, Flatten, Identity, LeakyReLU, Linear, ReLU, Softmax, Tanh
+from grilly.nn.loss import CrossEntropyLoss, MSELoss
+from grilly.nn.module import HookHandle, Module
+from grilly.nn.neuron import BaseNode, IFNode, LIFNode, ParametricLIFNode
+from grilly.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
+from grilly.nn.parameter import Parameter
+from grilly_core.surrogate import (
+    ATan,
+    Erf,
+    FastSigmoid,
+    PiecewiseExp,
+    PiecewiseQuadratic,
+    Rect,
+    Sigmoid,
+    StraightThrough,
+    SuperSpike,
+    Surrogate,
+)
+
+__all__ = [
+    "ATan", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BaseNode", "BatchNorm1d", "BatchNorm2d",
+    "Conv1d", "Conv2d", "CrossEntropyLoss", "Dropout", "Erf", "FastSigmoid", "Flatten", "HookHandle", "IFNode", "Identity",
+    "LIFNode", "LayerNorm", "LeakyReLU", "Linear", "MSELoss", "MaxPool1d", "MaxPool2d", "Module", "ModuleList",
+    "MultiStepContainer", "Parameter", "ParametricLIFNode", "PiecewiseExp", "PiecewiseQuadratic", "RMSNorm", "ReLU", "Rect",
+    "SeqToANNContainer", "Sequential", "Sigmoid", "Softmax", "StraightThrough", "SuperSpike", "Surrogate", "Tanh", "init",
+]  # fmt: skip

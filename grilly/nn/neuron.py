@@ -1,0 +1,278 @@
+"""Spiking neurons with state: integrate-and-fire, leaky, and leaky with a learnable leak."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from grilly.nn.module import Module
+from grilly.nn.parameter import Parameter
+from grilly.nn.step import StepModule
+from grilly_core import ops
+from grilly_core.autograd import grad_enabled, graph_is_freed
+from grilly_core.errors import ArgumentError, ShapeError, StateError
+from grilly_core.ops.neuron import reset as reset_potential
+from grilly_core.surrogate import ATan, Surrogate
+from grilly_core.tensor import Tensor, full
+
+__all__ = ["BaseNode", "IFNode", "LIFNode", "ParametricLIFNode"]
+
+
+class BaseNode(StepModule):
+    """What all neurons share: threshold, reset, surrogate, step mode and the membrane potential ``v``.
+
+    A neuron cannot tell ``[T, N, ...]`` from ``[N, ...]``: ``step_mode`` decides what the first axis is.
+
+    Args:
+        v_threshold: fires where the charged potential reaches it.
+        v_reset: potential after a spike (hard reset), or None to subtract the threshold (soft reset).
+        surrogate_function: what backward uses as the derivative of the step.
+        detach_reset: take the spike as a constant inside the reset.
+        step_mode: ``'s'``: the input is one step ``[N, ...]``; ``'m'``: all steps ``[T, N, ...]``.
+        store_v_seq: in ``'m'`` keep the potentials of all steps in ``v_seq``.
+    """
+
+    v: Any
+    v_seq: Tensor | None
+
+    def __init__(
+        self,
+        v_threshold: float = 1.0,
+        v_reset: float | None = 0.0,
+        surrogate_function: Surrogate | None = None,
+        detach_reset: bool = False,
+        step_mode: str = "s",
+        store_v_seq: bool = False,
+    ) -> None:
+        super().__init__(step_mode)
+        if not isinstance(v_threshold, int | float) or not math.isfinite(v_threshold):
+            raise ArgumentError(f"{type(self).__name__}: v_threshold must be a finite number, got {v_threshold!r}")
+        if v_reset is not None and (not isinstance(v_reset, int | float) or not math.isfinite(v_reset)):
+            raise ArgumentError(f"{type(self).__name__}: v_reset must be a finite number or None, got {v_reset!r}")
+        surrogate = ATan() if surrogate_function is None else surrogate_function
+        if not isinstance(surrogate, Surrogate):
+            raise ArgumentError(
+                f"{type(self).__name__}: surrogate_function must be a surrogate such as nn.ATan(), got {surrogate!r}"
+            )
+        self.v_threshold = float(v_threshold)
+        self.v_reset = None if v_reset is None else float(v_reset)
+        self.surrogate_function = surrogate
+        self.detach_reset = bool(detach_reset)
+        self.store_v_seq = bool(store_v_seq)
+        self.register_memory("v", 0.0 if v_reset is None else float(v_reset))
+        self.register_memory("v_seq", None)
+
+    def _constants(self) -> dict[str, Any]:
+        """Attributes of the core op."""
+        return {
+            "v_threshold": self.v_threshold,
+            "v_reset": self.v_reset,
+            "detach_reset": self.detach_reset,
+            "surrogate": self.surrogate_function,
+        }
+
+    def _state(self, x: Tensor) -> Tensor:
+        """The potential for this input: made on first use, checked later."""
+        shape = x.shape[1:] if self.step_mode == "m" else x.shape
+        v = self.v
+        if not isinstance(v, Tensor):
+            return full(shape, v, x.spec.dtype, x._backend)
+        name = type(self).__name__
+        if v.shape != shape:
+            raise StateError(
+                f"{name}: the input needs a state of shape {shape} but the state kept from before is {v.shape}. Call "
+                "grilly.functional.reset_net(net) before a batch of another shape"
+            )
+        if v.spec.dtype != x.spec.dtype or v._backend is not x._backend:
+            raise StateError(
+                f"{name}: the state kept from before is {v.spec.dtype} on {v.backend}, the input {x.spec.dtype} on "
+                f"{x.backend}. Call grilly.functional.reset_net(net)"
+            )
+        if graph_is_freed(v):
+            raise StateError(
+                f"{name}: forward after backward with the old state. Call grilly.functional.reset_net(net) after each "
+                "backward, or detach_net(net) to carry the state over on purpose"
+            )
+        return v
+
+    def _single(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+    def _multi(self, x: Tensor, v: Tensor, save_h: bool) -> tuple[Tensor, ...]:
+        raise NotImplementedError
+
+    def _learns(self) -> bool:
+        """Whether a parameter of the neuron itself wants a gradient."""
+        return any(parameter.requires_grad for parameter in self._parameters.values())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes of one step or of all steps."""
+        if self.step_mode == "s":
+            spikes, self.v = self._single(x, self._state(x))
+            return spikes
+        if x.ndim < 1 or x.shape[0] == 0:
+            raise ShapeError(f"{type(self).__name__} in step_mode='m' takes [T, N, ...] with T >= 1, got {x.shape}")
+        v = self._state(x)
+        recorded = grad_enabled() and (x.requires_grad or v.requires_grad or self._learns())
+        spikes, last, *h = self._multi(x, v, recorded or self.store_v_seq)
+        self.v = last
+        if self.store_v_seq:
+            s = spikes.detach() if self.detach_reset else spikes
+            self.v_seq = reset_potential(h[0], s, self.v_threshold, self.v_reset)
+        return spikes
+
+    def multi_step(self, x: Tensor) -> Any:
+        """All steps at once, whatever the step mode, through the module's hooks."""
+        mode, self.step_mode = self.step_mode, "m"
+        try:
+            return self(x)
+        finally:
+            self.step_mode = mode
+
+    def extra_repr(self) -> str:
+        shown = [f"v_threshold={self.v_threshold:g}", f"v_reset={self.v_reset}", repr(self.surrogate_function)]
+        if self.detach_reset:
+            shown.append("detach_reset=True")
+        return ", ".join([*shown, f"step_mode={self.step_mode!r}"])
+
+
+class IFNode(BaseNode):
+    """Integrate-and-fire: ``H = V + X``.
+
+    Shapes: ``[N, ...]`` in step mode 's', ``[T, N, ...]`` in 'm'; spikes come out in the same shape.
+
+    Example:
+        >>> from grilly import nn
+        >>> nn.IFNode(step_mode="m")([[0.6], [0.6], [0.6]]).tolist()
+        [[0.0], [1.0], [0.0]]
+    """
+
+    def _single(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        pair: tuple[Tensor, Tensor] = ops.if_step(x, v, **self._constants())
+        return pair
+
+    def _multi(self, x: Tensor, v: Tensor, save_h: bool) -> tuple[Tensor, ...]:
+        results: tuple[Tensor, ...] = ops.if_multi_step(x, v, save_h=save_h, **self._constants())
+        return results
+
+
+def check_tau(tau: float, name: str, owner: str, above: bool = False) -> float:
+    """A time constant in steps: at least 1 (above 1 with ``above``)."""
+    if not isinstance(tau, int | float) or not math.isfinite(tau) or (tau <= 1 if above else tau < 1):
+        raise ArgumentError(
+            f"{owner}: {name} must be a number {'above' if above else 'of at least'} 1 (time steps), got {tau!r}; the "
+            "potential keeps 1 - 1/tau of its value each step"
+        )
+    return float(tau)
+
+
+class LIFNode(BaseNode):
+    """Leaky integrate-and-fire: ``H = V + (X - (V - r)) / tau`` with ``decay_input``, else ``V - (V - r) / tau + X``.
+
+    ``r`` is ``v_reset``, or 0 when it is None. Shapes as :class:`IFNode`.
+
+    Args:
+        tau: membrane time constant in steps, at least 1.
+        decay_input: whether the input is divided by tau as well.
+        v_threshold, v_reset, surrogate_function, detach_reset, step_mode, store_v_seq: see :class:`BaseNode`.
+
+    Raises:
+        ArgumentError: ``tau < 1``.
+        StateError: state of another shape, or of a graph already used by backward.
+
+    Example:
+        >>> from grilly import nn
+        >>> node = nn.LIFNode(tau=2.0)
+        >>> [node([1.5]).item() for _ in range(3)]
+        [0.0, 1.0, 0.0]
+        >>> round(node.v.item(), 4)
+        0.75
+    """
+
+    def __init__(
+        self,
+        tau: float = 2.0,
+        decay_input: bool = True,
+        v_threshold: float = 1.0,
+        v_reset: float | None = 0.0,
+        surrogate_function: Surrogate | None = None,
+        detach_reset: bool = False,
+        step_mode: str = "s",
+        store_v_seq: bool = False,
+    ) -> None:
+        super().__init__(v_threshold, v_reset, surrogate_function, detach_reset, step_mode, store_v_seq)
+        self.tau = check_tau(tau, "tau", type(self).__name__)
+        self.decay_input = bool(decay_input)
+
+    def _constants(self) -> dict[str, Any]:
+        return {"k": 1.0 / self.tau, "decay_input": self.decay_input, **super()._constants()}
+
+    def _single(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        pair: tuple[Tensor, Tensor] = ops.lif_step(x, v, **self._constants())
+        return pair
+
+    def _multi(self, x: Tensor, v: Tensor, save_h: bool) -> tuple[Tensor, ...]:
+        results: tuple[Tensor, ...] = ops.lif_multi_step(x, v, save_h=save_h, **self._constants())
+        return results
+
+    def extra_repr(self) -> str:
+        return f"tau={self.tau:g}, decay_input={self.decay_input}, {super().extra_repr()}"
+
+
+class ParametricLIFNode(BaseNode):
+    """LIF with a learnable leak (Fang et al. 2021, arXiv 2007.05785): ``1 / tau = sigmoid(w)``.
+
+    The one scalar parameter ``w`` starts at ``-ln(init_tau - 1)``. Shapes as :class:`IFNode`.
+
+    Args:
+        init_tau: initial time constant in steps, above 1.
+        decay_input: whether the input is divided by tau as well.
+        v_threshold, v_reset, surrogate_function, detach_reset, step_mode, store_v_seq: see :class:`BaseNode`.
+
+    Example:
+        >>> from grilly import nn
+        >>> nn.ParametricLIFNode(init_tau=2.0).tau
+        2.0
+    """
+
+    w: Parameter
+
+    def __init__(
+        self,
+        init_tau: float = 2.0,
+        decay_input: bool = True,
+        v_threshold: float = 1.0,
+        v_reset: float | None = 0.0,
+        surrogate_function: Surrogate | None = None,
+        detach_reset: bool = False,
+        step_mode: str = "s",
+        store_v_seq: bool = False,
+    ) -> None:
+        super().__init__(v_threshold, v_reset, surrogate_function, detach_reset, step_mode, store_v_seq)
+        start = check_tau(init_tau, "init_tau", type(self).__name__, above=True)
+        self.decay_input = bool(decay_input)
+        self.w = Parameter(-math.log(start - 1.0))
+
+    @property
+    def tau(self) -> float:
+        """The current time constant in steps (read from the device)."""
+        return 1.0 + math.exp(-float(self.w.item()))
+
+    def _constants(self) -> dict[str, Any]:
+        return {"decay_input": self.decay_input, **super()._constants()}
+
+    def _single(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        pair: tuple[Tensor, Tensor] = ops.plif_step(x, v, self.w.sigmoid(), **self._constants())
+        return pair
+
+    def _multi(self, x: Tensor, v: Tensor, save_h: bool) -> tuple[Tensor, ...]:
+        results: tuple[Tensor, ...] = ops.plif_multi_step(x, v, self.w.sigmoid(), save_h=save_h, **self._constants())
+        return results
+
+    def extra_repr(self) -> str:
+        return f"tau={self.tau:.4g}, decay_input={self.decay_input}, {super().extra_repr()}"
+
+
+def is_stateful(module: Module) -> bool:
+    """Whether a module or anything below it keeps state between calls."""
+    return any(below._memory_defaults for below in module.modules())

@@ -1,0 +1,51 @@
+"""Step mode: whether a layer's input is one time step or all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from grilly.nn.module import Module
+from grilly_core.errors import ArgumentError
+from grilly_core.tensor import Tensor
+
+__all__ = ["StepModule", "check_step_mode", "fold_time"]
+
+
+def check_step_mode(step_mode: str, owner: str) -> str:
+    """``step_mode`` if it is one of the two there are."""
+    if step_mode not in ("s", "m"):
+        raise ArgumentError(
+            f"{owner}: step_mode must be 's' (one step, [N, ...]) or 'm' (all steps, [T, N, ...]), got {step_mode!r}"
+        )
+    return step_mode
+
+
+class StepModule(Module):
+    """A module with a step mode.
+
+    Args:
+        step_mode: ``'s'``: inputs are ``[N, ...]``; ``'m'``: inputs are ``[T, N, ...]``.
+    """
+
+    def __init__(self, step_mode: str = "s") -> None:
+        super().__init__()
+        self.step_mode = step_mode
+
+    @property
+    def step_mode(self) -> str:
+        """``'s'`` or ``'m'``."""
+        return self._step_mode
+
+    @step_mode.setter
+    def step_mode(self, value: str) -> None:
+        self._step_mode = check_step_mode(value, type(self).__name__)
+
+
+def fold_time(x: Tensor, step_mode: str, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """``function`` on ``x``; in multi-step mode on ``[T*N, ...]``, with the result folded back to ``[T, N, ...]``."""
+    if step_mode == "s":
+        return function(x)
+    lead = x.shape[:2]
+    out = function(x.reshape(math.prod(lead), *x.shape[2:]))
+    return out.reshape(*lead, *out.shape[1:])

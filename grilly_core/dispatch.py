@@ -1,0 +1,176 @@
+"""From a call to a plan: arguments made tensors, shapes inferred, a kernel chosen; cached per signature.
+
+Resolution: a kernel of the arguments' own backend that accepts the call; else the composite body, op by
+op, on the same backend; else an error that names op, backend, dtypes and the way out. There is no other step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from grilly_core import plugins, selection
+from grilly_core.abstract import ABSTRACT, HOLLOW, abstract_tensor
+from grilly_core.backend import Backend, flat_specs
+from grilly_core.errors import (
+    ArgumentError,
+    BackendMismatchError,
+    DTypeError,
+    GrillyError,
+    ShapeError,
+    UnsupportedOpError,
+)
+from grilly_core.spec import FLOATS, Spec
+from grilly_core.tensor import Tensor, scalar, tensor
+
+if TYPE_CHECKING:
+    from grilly_core.op import Op
+
+__all__ = ["Plan", "coerce", "infer", "make_plan"]
+
+_PLAN_LIMIT = 4096
+
+
+class Plan:
+    """How one op runs for one signature (backend, specs, static attributes).
+
+    Attributes:
+        run: the kernel function, or None: the composite's body runs.
+        specs: specs of the outputs.
+        single: the only output's spec, None when the op returns a tuple.
+        differentiable: whether a gradient can flow through any output.
+        flows: per output, whether a gradient flows through it.
+        reason: why a kernel was not used, for messages.
+    """
+
+    __slots__ = ("differentiable", "flows", "reason", "run", "single", "specs")
+
+    def __init__(self, op: Op, run: Callable[..., Any] | None, inferred: Any, reason: str) -> None:
+        self.run = run
+        self.single: Spec | None = inferred if isinstance(inferred, Spec) else None
+        self.specs: tuple[Spec, ...] = (inferred,) if isinstance(inferred, Spec) else tuple(inferred)
+        self.flows = tuple(
+            spec.dtype in FLOATS and i not in op.constant_outputs for i, spec in enumerate(self.specs)
+        )
+        self.differentiable = op.differentiable and any(self.flows)
+        self.reason = reason
+
+
+def remember(plans: dict[Any, Plan], key: Any, plan: Plan) -> None:
+    """Cache a plan; a program with ever-changing shapes must not grow without bound."""
+    if len(plans) >= _PLAN_LIMIT:
+        plans.clear()
+    plans[key] = plan
+
+
+def make_plan(op: Op, args: Sequence[Any], values: dict[str, Any], backend: Backend) -> Plan:
+    """Infer the outputs of a call and choose what runs it.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: the call does not fit the op.
+        UnsupportedOpError: the backend can neither run a kernel nor a composite.
+    """
+    specs = [_spec_of(arg) for arg in args]
+    inferred = infer(op, specs, values)
+    if backend is ABSTRACT:
+        hollow: Any = HOLLOW if isinstance(inferred, Spec) else (HOLLOW,) * len(inferred)
+        return Plan(op, lambda *_, **__: hollow, inferred, "")
+    kernel = plugins.kernel_for(op, backend)
+    reason = "it has no kernel" if kernel is None else kernel.declines(specs, values)
+    if kernel is not None and reason is None:
+        return Plan(op, kernel.function, inferred, "")
+    if op.body is None:
+        dtypes = ", ".join(sorted({spec.dtype for spec in flat_specs(specs)})) or "none"
+        raise UnsupportedOpError(
+            f"backend {backend.name} cannot run {op.name} on dtypes {dtypes}: {reason}. Move the tensors to a backend "
+            'that can, e.g. x.to("numpy"), or convert them with x.astype(...)'
+        )
+    return Plan(op, None, inferred, reason or "")
+
+
+def _spec_of(arg: Any) -> Any:
+    if isinstance(arg, Tensor):
+        return arg.spec
+    return None if arg is None else [t.spec for t in arg]
+
+
+def infer(op: Op, specs: Sequence[Any], values: dict[str, Any]) -> Any:
+    """The Spec, or tuple of Specs, that ``op`` returns for arguments of ``specs``."""
+    try:
+        if op.infer is not None:
+            return op.infer(*specs, **values)
+    except GrillyError as error:
+        raise type(error)(f"{op.name}: {error}") from None
+    from grilly_core.autograd import no_grad
+
+    args = [
+        abstract_tensor(spec) if isinstance(spec, Spec) else spec and [abstract_tensor(s) for s in spec] for spec in specs
+    ]
+    try:
+        with no_grad():
+            result = op.run_body_raw(args, values)
+    except GrillyError as error:
+        error.add_note(f"in {op.name}({', '.join(map(str, specs))})")
+        raise
+    return result.spec if isinstance(result, Tensor) else tuple([t.spec for t in result])
+
+
+def check_native(op: Op, plan: Plan, backend: Backend) -> None:
+    """Refuse a composite where the user asked for native kernels only."""
+    if selection.native_required():
+        raise UnsupportedOpError(
+            f"native kernels are required (grilly.require_native or GRILLY_REQUIRE_NATIVE=1) but {op.name} would run as "
+            f"a composite on backend {backend.name}: {plan.reason}"
+        )
+
+
+def mismatch(op: Op, args: Sequence[Any]) -> BackendMismatchError:
+    """The error for tensors of several backends in one call."""
+    held = [
+        f"{name} on {arg._backend.name} ({arg._backend.device})"
+        for name, arg in zip(op.inputs, args, strict=False)
+        if isinstance(arg, Tensor)
+    ]
+    return BackendMismatchError(
+        f"{op.name}: tensors of different backends: {', '.join(held)}. Nothing is copied behind your back: "
+        'move one with x.to("name")'
+    )
+
+
+def coerce(op: Op, args: Sequence[Any]) -> tuple[list[Any], Backend]:
+    """Arguments as tensors of one backend; arrays are moved to it, Python numbers take the tensors' dtype."""
+    missing = range(len(args), len(op.inputs))
+    if len(args) > len(op.inputs) or any(i not in op.optional for i in missing):
+        raise ArgumentError(f"{op.name}: takes tensors {', '.join(op.inputs)}; {len(args)} given")
+    held = [t for arg in args for t in (arg if isinstance(arg, list | tuple) else (arg,)) if isinstance(t, Tensor)]
+    backend = held[0]._backend if held else selection.current_backend()
+    if any(t._backend is not backend for t in held):
+        raise mismatch(op, [a for arg in args for a in (arg if isinstance(arg, list | tuple) else (arg,))])
+    dtype = held[0].spec.dtype if held else "float32"
+    out: list[Any] = []
+    for i, name in enumerate(op.inputs):
+        arg = args[i] if i < len(args) else None
+        if arg is None and i not in op.optional:
+            raise ArgumentError(f"{op.name}: {name} is required, got None")
+        if i in op.sequences and arg is not None:
+            if isinstance(arg, Tensor) or not isinstance(arg, list | tuple):
+                raise ArgumentError(f"{op.name}: {name} must be a list or tuple of tensors")
+            out.append([_one(op, name, item, backend, dtype) for item in arg])
+        else:
+            out.append(None if arg is None else _one(op, name, arg, backend, dtype))
+    return out, backend
+
+
+def _one(op: Op, name: str, arg: Any, backend: Backend, dtype: str) -> Tensor:
+    if isinstance(arg, Tensor):
+        return arg
+    if isinstance(arg, bool | int | float):
+        if isinstance(arg, float) and dtype not in FLOATS:
+            raise DTypeError(
+                f"{op.name}: the number {arg} does not fit a tensor of dtype {dtype}; convert with x.astype('float32')"
+            )
+        return scalar(arg, dtype, backend)
+    try:
+        return tensor(arg, backend=backend)
+    except (ShapeError, DTypeError) as error:
+        raise type(error)(f"{op.name}: {name}: {error}") from None

@@ -1,0 +1,27 @@
+"""Everything a backend or kernel pack may import, and nothing more. Stable within one ``API_VERSION``."""
+
+from grilly_core import ops
+from grilly_core.autograd import no_grad
+from grilly_core.backend import (
+    API_VERSION,
+    FEATURES,
+    Array,
+    Backend,
+    BackendInfo,
+    Kernel,
+    KernelTable,
+    make_kernel,
+)
+from grilly_core.errors import BackendUnavailable, ConfigError, GrillyError, KernelError, UnsupportedOpError
+from grilly_core.op import Op, registry
+from grilly_core.ops.random import philox
+from grilly_core.plugins import hookimpl
+from grilly_core.spec import DTYPES, FLOATS, Spec, numpy_dtype
+from grilly_core.surrogate import Surrogate
+from grilly_core.tensor import wrap
+
+__all__ = [
+    "API_VERSION", "DTYPES", "FEATURES", "FLOATS", "Array", "Backend", "BackendInfo", "BackendUnavailable", "ConfigError",
+    "GrillyError", "Kernel", "KernelError", "KernelTable", "Op", "Spec", "Surrogate", "UnsupportedOpError", "hookimpl",
+    "make_kernel", "no_grad", "numpy_dtype", "ops", "philox", "registry", "wrap",
+]  # fmt: skip
