@@ -11,7 +11,7 @@ Example:
 
 import grilly_core
 from grilly import backends, functional, nn, optim
-from grilly.io import load, save
+from grilly.saving import load, save
 from grilly.random import rand, randn, seed
 from grilly_core import errors
 from grilly_core.autograd import enable_grad, no_grad

@@ -78,8 +78,7 @@ class Node:
     """
 
     __slots__ = (
-        "attrs", "backend", "edges", "freed", "grads", "in_specs", "inputs", "op", "order", "out_specs",
-        "outputs", "rule", "versions",
+        "attrs", "backend", "edges", "freed", "grads", "in_specs", "inputs", "op", "order", "out_specs", "outputs", "rule",
     )  # fmt: skip
 
     def __init__(
@@ -93,7 +92,6 @@ class Node:
         inputs: tuple[Any, ...],
         out_specs: tuple[Spec, ...],
         outputs: tuple[Any, ...],
-        versions: tuple[Any, ...],
     ) -> None:
         self.op = op
         self.rule = rule
@@ -104,7 +102,6 @@ class Node:
         self.inputs = inputs
         self.out_specs = out_specs
         self.outputs = outputs
-        self.versions = versions
         self.grads: list[Tensor | None] | None = None
         self.order = next(_counter)
         self.freed = False
@@ -116,7 +113,7 @@ class Node:
 
     def free(self) -> None:
         """Drop everything the node keeps alive."""
-        self.inputs = self.outputs = self.edges = self.versions = ()
+        self.inputs = self.outputs = self.edges = ()
         self.grads = None
         self.freed = True
 
@@ -163,12 +160,6 @@ def _check_alive(node: Node) -> None:
             "A spiking network that kept its state does this: call grilly.functional.reset_net(net) after each "
             "backward (or detach_net(net) to carry state on purpose), or pass retain_graph=True"
         )
-    for leaf, version in node.versions:
-        if leaf._version != version:
-            raise GradientError(
-                f"a parameter used by {node.name} was changed (optimiser step, load_state_dict) between forward and "
-                "backward; run forward again"
-            )
 
 
 def _fit(grad: Tensor, spec: Spec, node: Node) -> Tensor:

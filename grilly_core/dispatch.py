@@ -6,7 +6,7 @@ op, on the same backend; else an error that names op, backend, dtypes and the wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from grilly_core import plugins, selection
@@ -40,20 +40,35 @@ class Plan:
         single: the only output's spec, None when the op returns a tuple.
         differentiable: whether a gradient can flow through any output.
         flows: per output, whether a gradient flows through it.
+        in_specs: specs of the flat tensor inputs, None where one is absent.
+        no_inputs, no_outputs: what the tape stores when a rule keeps none of them.
         reason: why a kernel was not used, for messages.
     """
 
-    __slots__ = ("differentiable", "flows", "reason", "run", "single", "specs")
+    __slots__ = ("differentiable", "flows", "in_specs", "no_inputs", "no_outputs", "reason", "run", "single", "specs")
 
-    def __init__(self, op: Op, run: Callable[..., Any] | None, inferred: Any, reason: str) -> None:
+    def __init__(
+        self, op: Op, specs: Sequence[Any], run: Callable[..., Any] | None, inferred: Any, reason: str = ""
+    ) -> None:
         self.run = run
+        self.in_specs: tuple[Spec | None, ...] = tuple(_flat_or_none(specs))
+        self.no_inputs = (None,) * len(self.in_specs)
         self.single: Spec | None = inferred if isinstance(inferred, Spec) else None
         self.specs: tuple[Spec, ...] = (inferred,) if isinstance(inferred, Spec) else tuple(inferred)
         self.flows = tuple(
             spec.dtype in FLOATS and i not in op.constant_outputs for i, spec in enumerate(self.specs)
         )
+        self.no_outputs = (None,) * len(self.specs)
         self.differentiable = op.differentiable and any(self.flows)
         self.reason = reason
+
+
+def _flat_or_none(specs: Sequence[Any]) -> Iterator[Spec | None]:
+    for spec in specs:
+        if spec is None or isinstance(spec, Spec):
+            yield spec
+        else:
+            yield from spec
 
 
 def remember(plans: dict[Any, Plan], key: Any, plan: Plan) -> None:
@@ -74,18 +89,18 @@ def make_plan(op: Op, args: Sequence[Any], values: dict[str, Any], backend: Back
     inferred = infer(op, specs, values)
     if backend is ABSTRACT:
         hollow: Any = HOLLOW if isinstance(inferred, Spec) else (HOLLOW,) * len(inferred)
-        return Plan(op, lambda *_, **__: hollow, inferred, "")
+        return Plan(op, specs, lambda *_, **__: hollow, inferred)
     kernel = plugins.kernel_for(op, backend)
     reason = "it has no kernel" if kernel is None else kernel.declines(specs, values)
     if kernel is not None and reason is None:
-        return Plan(op, kernel.function, inferred, "")
+        return Plan(op, specs, kernel.function, inferred)
     if op.body is None:
         dtypes = ", ".join(sorted({spec.dtype for spec in flat_specs(specs)})) or "none"
         raise UnsupportedOpError(
             f"backend {backend.name} cannot run {op.name} on dtypes {dtypes}: {reason}. Move the tensors to a backend "
             'that can, e.g. x.to("numpy"), or convert them with x.astype(...)'
         )
-    return Plan(op, None, inferred, reason or "")
+    return Plan(op, specs, None, inferred, reason or "")
 
 
 def _spec_of(arg: Any) -> Any:
@@ -146,7 +161,8 @@ def coerce(op: Op, args: Sequence[Any]) -> tuple[list[Any], Backend]:
     backend = held[0]._backend if held else selection.current_backend()
     if any(t._backend is not backend for t in held):
         raise mismatch(op, [a for arg in args for a in (arg if isinstance(arg, list | tuple) else (arg,))])
-    dtype = held[0].spec.dtype if held else "float32"
+    # A bool among numbers is a condition; the numbers decide what a Python number becomes.
+    dtype = next((t.spec.dtype for t in held if t.spec.dtype != "bool"), held[0].spec.dtype if held else "float32")
     out: list[Any] = []
     for i, name in enumerate(op.inputs):
         arg = args[i] if i < len(args) else None

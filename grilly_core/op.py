@@ -86,7 +86,7 @@ class Op:
         self.sequences = frozenset(sequences)
         self.attributes: dict[str, Any] = attributes
         self.dynamic = frozenset(dynamic)
-        self._defaults = {name: value for name, value in attributes.items() if value is not REQUIRED}
+        self._required = tuple(name for name, value in attributes.items() if value is REQUIRED)
         self._order = tuple(attributes)
         self._static = tuple(name for name in attributes if name not in dynamic)
 
@@ -125,14 +125,12 @@ class Op:
         Raises:
             ArgumentError: for an unknown or missing attribute.
         """
-        values = {**self._defaults, **attrs}
-        if tuple(values) != self._order:
+        values = {**self.attributes, **attrs}
+        if len(values) != len(self._order) or not all([name in attrs for name in self._required]):
             unknown = [name for name in attrs if name not in self.attributes]
-            missing = [name for name in self.attributes if name not in values]
-            if unknown or missing:
-                said = f"unknown attributes {unknown}" if unknown else f"missing attributes {missing}"
-                raise ArgumentError(f"{self.name}: {said}; it takes {list(self._order)}")
-            values = {name: values[name] for name in self._order}
+            missing = [name for name in self._required if name not in attrs]
+            said = f"unknown attributes {unknown}" if unknown else f"missing attributes {missing}"
+            raise ArgumentError(f"{self.name}: {said}; it takes {list(self._order)}")
         return values
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
@@ -160,7 +158,7 @@ class Op:
             return self._call_slowly(args, values)
         key.append(backend)
         if self._static:
-            key.extend(values[name] for name in self._static) if self.dynamic else key.extend(values.values())
+            key.extend([values[name] for name in self._static])
         return self._execute(args, arrays, key, values, backend, wants_grad)
 
     def _execute(
@@ -181,26 +179,20 @@ class Op:
             plan = dispatch.make_plan(self, args, values, backend)
             dispatch.remember(self.plans, tuple(key), plan)
         record = wants_grad and plan.differentiable and grad_enabled()
-        if plan.run is None:
+        if plan.run is not None:
+            outputs = plan.run(backend, *arrays, **values)
+        else:
             dispatch.check_native(self, plan, backend)
-            if not self.differentiable:
-                with autograd.no_grad():
-                    return self.run_body_raw(args, values)
-            if not (record and self.rule is not None):
+            if self.differentiable and not (record and self.rule is not None):
                 return self.run_body_raw(args, values)
             with autograd.no_grad():
                 results = self.run_body(args, values)
-            outputs = tuple([y._data for y in results])
-        else:
-            outputs = plan.run(backend, *arrays, **values)
-            if not record and plan.single is not None:
-                return Tensor(outputs, backend, plan.single)
-            if plan.single is not None:
-                outputs = (outputs,)
-        specs = plan.specs
-        if not record:
-            return tuple([Tensor(data, backend, spec) for data, spec in zip(outputs, specs, strict=True)])
-        return self._record(args, arrays, values, backend, plan, outputs)
+            outputs = tuple([y._data for y in results]) if plan.single is None else results[0]._data
+        if record:
+            return self._record(args, arrays, values, backend, plan, outputs)
+        if plan.single is not None:
+            return Tensor(outputs, backend, plan.single)
+        return tuple([Tensor(data, backend, spec) for data, spec in zip(outputs, plan.specs, strict=True)])
 
     def _record(
         self,
@@ -209,39 +201,35 @@ class Op:
         values: dict[str, Any],
         backend: Backend,
         plan: dispatch.Plan,
-        outputs: tuple[Any, ...],
+        outputs: Any,
     ) -> Any:
-        flat: Sequence[Any]
-        flat, flat_arrays = (list(_flatten(args)), list(_flatten(arrays))) if self.sequences else (args, arrays)
-        edges = tuple([edge_of(arg) for arg in flat])
-        if self.rule is None:
-            keep: Any = range(len(flat))
-        elif callable(self.saves_inputs):
-            keep = self.saves_inputs(tuple([edge is not None for edge in edges]), values)
-        else:
-            keep = self.saves_inputs
-        saved = tuple([flat_arrays[i] if i in keep else None for i in range(len(flat))])
-        node = Node(
-            self,
-            self.rule or autograd.rerun_rule,
-            backend,
-            values,
-            edges,
-            tuple([None if arg is None else arg.spec for arg in flat]),
-            saved,
-            plan.specs,
-            tuple([data if i in self.saves_outputs else None for i, data in enumerate(outputs)]),
-            tuple([(flat[i], flat[i]._version) for i in keep if edges[i] is flat[i] and flat[i] is not None]),
+        """Put a call on the tape and wrap its results."""
+        if self.sequences:
+            args, arrays = list(_flatten(args)), list(_flatten(arrays))
+        edges = tuple([edge_of(arg) for arg in args])
+        keep: Any = self.saves_inputs
+        if callable(keep):
+            keep = keep(tuple([edge is not None for edge in edges]), values)
+        saved = plan.no_inputs
+        if keep:
+            saved = tuple([array if i in keep else None for i, array in enumerate(arrays)])
+        elif self.rule is None:
+            saved = tuple(arrays)
+        single = plan.single
+        made = (outputs,) if single is not None else outputs
+        kept = plan.no_outputs
+        if self.saves_outputs:
+            kept = tuple([data if i in self.saves_outputs else None for i, data in enumerate(made)])
+        rule = self.rule or autograd.rerun_rule
+        node = Node(self, rule, backend, values, edges, plan.in_specs, saved, plan.specs, kept)
+        if single is not None:
+            return Tensor(outputs, backend, single, True, node)
+        return tuple(
+            [
+                Tensor(data, backend, spec, True, node, i) if flows else Tensor(data, backend, spec)
+                for i, (data, spec, flows) in enumerate(zip(made, plan.specs, plan.flows, strict=True))
+            ]
         )
-        results = []
-        for index, (data, spec) in enumerate(zip(outputs, plan.specs, strict=True)):
-            result = Tensor(data, backend, spec)
-            if plan.flows[index]:
-                result.requires_grad = True
-                result._node = node
-                result._index = index
-            results.append(result)
-        return results[0] if plan.single is not None else tuple(results)
 
     def _call_slowly(self, args: Sequence[Any], values: dict[str, Any]) -> Any:
         """Convert arguments to tensors of one backend, then run."""

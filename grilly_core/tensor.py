@@ -36,17 +36,24 @@ class Tensor:
         array([2., 4., 6.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_backend", "_data", "_index", "_node", "_version", "grad", "requires_grad", "spec")
+    __slots__ = ("__weakref__", "_backend", "_data", "_index", "_node", "grad", "requires_grad", "spec")
 
-    def __init__(self, data: Array, backend: Backend, spec: Spec, requires_grad: bool = False) -> None:
+    def __init__(
+        self,
+        data: Array,
+        backend: Backend,
+        spec: Spec,
+        requires_grad: bool = False,
+        node: autograd.Node | None = None,
+        index: int = 0,
+    ) -> None:
         self._data = data
         self._backend = backend
         self.spec = spec
         self.requires_grad = requires_grad
         self.grad: Tensor | None = None
-        self._node: autograd.Node | None = None
-        self._index = 0
-        self._version = 0
+        self._node = node
+        self._index = index
 
     # What it is
 
@@ -273,29 +280,35 @@ class Tensor:
 
     # Operators
 
+    def _operand(self, other: Any) -> Any:
+        """The usual case of a number made a constant without the general conversion; anything else as it is."""
+        if type(other) is float and self.spec.dtype in FLOATS:
+            return scalar(other, self.spec.dtype, self._backend)
+        return other
+
     def __add__(self, other: Any) -> Tensor:
-        return ops.add(self, other)
+        return ops.add(self, self._operand(other))
 
     def __radd__(self, other: Any) -> Tensor:
-        return ops.add(other, self)
+        return ops.add(self._operand(other), self)
 
     def __sub__(self, other: Any) -> Tensor:
-        return ops.sub(self, other)
+        return ops.sub(self, self._operand(other))
 
     def __rsub__(self, other: Any) -> Tensor:
-        return ops.sub(other, self)
+        return ops.sub(self._operand(other), self)
 
     def __mul__(self, other: Any) -> Tensor:
-        return ops.mul(self, other)
+        return ops.mul(self, self._operand(other))
 
     def __rmul__(self, other: Any) -> Tensor:
-        return ops.mul(other, self)
+        return ops.mul(self._operand(other), self)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return ops.div(self, other)
+        return ops.div(self, self._operand(other))
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return ops.div(other, self)
+        return ops.div(self._operand(other), self)
 
     def __pow__(self, exponent: float) -> Tensor:
         return ops.power(self, exponent=exponent)
@@ -460,11 +473,9 @@ def wrap(data: Array, backend: Backend, spec: Spec | None = None) -> Tensor:
 
 def _identity_node(source: Tensor, data: Array, backend: Backend, rule: Callable[..., Any]) -> Tensor:
     """A tensor with ``source``'s history behind a custom gradient rule."""
-    result = Tensor(data, backend, source.spec, True)
-    result._node = autograd.Node(
-        None, rule, backend, {}, (autograd.edge_of(source),), (source.spec,), (None,), (source.spec,), (None,), ()
-    )
-    return result
+    edges, specs = (autograd.edge_of(source),), (source.spec,)
+    node = autograd.Node(None, rule, backend, {}, edges, specs, (None,), specs, (None,))
+    return Tensor(data, backend, source.spec, True, node)
 
 
 def _transfer(source: Tensor, target: Backend) -> Tensor:

@@ -92,8 +92,7 @@ class Optimizer:
             if id(parameter) not in self._state:
                 self._state[id(parameter)] = {name: zeros_like(parameter) for name in names}
         owned: list[Tensor] = [*live, *(self._state[id(p)][name] for name in names for p in live)]
-        # Arrays that nobody else holds (views, saved graphs, detached tensors) may be written in place.
-        donate = all(sys.getrefcount(t._data) <= 2 for t in owned)
+        donate = all(_exclusive(t._data) for t in owned)
         state = [[self._state[id(p)][name] for p in live] for name in names]
         fresh = self._update(group, list(live), [p.grad for p in live if p.grad is not None], state, donate)
         for target, source in zip(owned, fresh, strict=True):
@@ -129,6 +128,12 @@ class Optimizer:
         for group, settings in zip(self.groups, saved["groups"], strict=True):
             group.update({k: v for k, v in settings.items() if k in group and k != "params"})
         self.steps, self._state = int(saved["steps"]), state
+
+
+def _exclusive(data: Any) -> bool:
+    """Whether nobody but its tensor holds an array: no view, saved graph or detached tensor. Then it may be written."""
+    base = getattr(data, "base", None)
+    return sys.getrefcount(data) <= 3 and (base is None or sys.getrefcount(base) <= 3)
 
 
 def _by_place(params: list[Parameter]) -> list[list[Parameter]]:

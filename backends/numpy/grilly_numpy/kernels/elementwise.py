@@ -20,6 +20,9 @@ NUMBERS = tuple(dtype for dtype in DTYPES if dtype != "bool")
 _LARGE = 1 << 18
 _BLOCK = 1 << 17
 _BOOL = np.dtype(bool)
+# The ufuncs' own methods: a microsecond less than np.sum and np.max.
+_add_reduce: Any = np.add.reduce
+_maximum_reduce: Any = np.maximum.reduce
 
 
 
@@ -72,12 +75,12 @@ def where(device: Any, condition: np.ndarray, x: np.ndarray, y: np.ndarray, /) -
 
 def sum(device: Any, x: np.ndarray, /, *, axis: tuple[int, ...], keepdims: bool) -> Any:
     with np.errstate(all="ignore"):
-        return np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+        return _add_reduce(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
 
 
 def max(device: Any, x: np.ndarray, /, *, axis: tuple[int, ...], keepdims: bool) -> Any:
     with np.errstate(all="ignore"):
-        return np.max(x, axis=axis, keepdims=keepdims)
+        return _maximum_reduce(x, axis=axis, keepdims=keepdims)
 
 
 def argmax(device: Any, x: np.ndarray, /, *, axis: int) -> Any:

@@ -68,7 +68,8 @@ def gather(device: Any, x: np.ndarray, index: np.ndarray, /, *, axis: int) -> An
 def scatter_add(device: Any, x: np.ndarray, index: np.ndarray, src: np.ndarray, /, *, axis: int) -> Any:
     _in_range(index, x.shape[axis])
     out = x.copy()
-    np.add.at(out, (slice(None),) * axis + (index,), src)
+    at: Any = (slice(None),) * axis + (index,)
+    np.add.at(out, at, src)
     return out
 
 
