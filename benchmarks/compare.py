@@ -34,7 +34,13 @@ def main() -> None:
     parser.add_argument("--peer-device", default="cpu")
     options = parser.parse_args()
     ours_command = [sys.executable, "-m", "grilly", "bench", "--backend", options.backend, *options.workloads]
-    peer_command = [options.peer_python, options.peer_script, "--device", options.peer_device, *options.workloads]
+    peer_command = [
+        options.peer_python,
+        options.peer_script,
+        "--device",
+        options.peer_device,
+        *options.workloads,
+    ]
     ours, peer = [], []
     for _ in range(options.rounds):
         ours.append(measure(ours_command))

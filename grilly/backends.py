@@ -31,4 +31,6 @@ def report(backend: str) -> str:
         else:
             rows.append((op.name, "native", " ".join(sorted(kernel.dtypes)), kernel.source))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

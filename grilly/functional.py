@@ -107,15 +107,29 @@ def _pair(value: Any, name: str) -> tuple[int, int]:
 
 
 def conv1d(
-    x: Any, weight: Any, bias: Any = None, stride: int = 1, padding: int = 0, dilation: int = 1, groups: int = 1
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+    groups: int = 1,
 ) -> Tensor:
     """Convolution of x ``[N, C, L]`` with weight ``[O, C/groups, K]``."""
-    out: Tensor = ops.conv1d(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    out: Tensor = ops.conv1d(
+        x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
     return out
 
 
 def conv2d(
-    x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     """Convolution of x ``[N, C, H, W]`` with weight ``[O, C/groups, KH, KW]``."""
     out: Tensor = ops.conv2d(
@@ -197,7 +211,9 @@ def _labels(labels: Any, classes: int, like: Tensor) -> Tensor:
         if array.dtype.kind not in "iu":
             raise DTypeError(f"labels must be integers, not {array.dtype}")
         if array.size and (array.min() < 0 or array.max() >= classes):
-            raise DataError(f"labels from {array.min()} to {array.max()} do not fit {classes} classes (0 to {classes - 1})")
+            raise DataError(
+                f"labels from {array.min()} to {array.max()} do not fit {classes} classes (0 to {classes - 1})"
+            )
         return labels if isinstance(labels, Tensor) else tensor(array, dtype="int32", backend=like._backend)
     return _tensor(labels)
 
@@ -236,7 +252,9 @@ def cross_entropy(logits: Any, labels: Any, label_smoothing: float = 0.0, reduct
     """
     logits = _tensor(logits)
     if logits.ndim != 2:
-        raise ShapeError(f"cross_entropy takes logits [N, C], got {logits.shape}; for [T, N, C] average over T first")
+        raise ShapeError(
+            f"cross_entropy takes logits [N, C], got {logits.shape}; for [T, N, C] average over T first"
+        )
     checked = _labels(labels, logits.shape[1], logits)
     out: Tensor = ops.cross_entropy(logits, checked, label_smoothing=label_smoothing, reduction=reduction)
     return out
@@ -369,7 +387,9 @@ def _rate(w: Any, x: Tensor) -> Tensor:
     return given.reshape(()).sigmoid()
 
 
-def _steps(op: Any, x: Tensor, v: Any, rest: tuple[Any, ...], return_v_seq: bool, attrs: dict[str, Any]) -> Any:
+def _steps(
+    op: Any, x: Tensor, v: Any, rest: tuple[Any, ...], return_v_seq: bool, attrs: dict[str, Any]
+) -> Any:
     if x.ndim < 1 or x.shape[0] < 1:
         raise ShapeError(f"{op.name} takes [T, ...] with T >= 1, got {x.shape}")
     start = _potential(v, x, x.shape[1:])
@@ -526,13 +546,17 @@ def multi_step_forward(model: Module, x: Any, T: int | None = None, repeat: bool
         raise ArgumentError(f"multi_step_forward: T must be a whole number of at least 1, got {T!r}")
     temporal = repeat is False or T is None or (repeat is None and steps.ndim > 0 and steps.shape[0] == T)
     if temporal and (steps.ndim < 1 or steps.shape[0] < 1 or (T is not None and steps.shape[0] != T)):
-        raise ShapeError(f"multi_step_forward: x must be [T, N, ...]{f' with T={T}' if T else ''}, got {steps.shape}")
+        raise ShapeError(
+            f"multi_step_forward: x must be [T, N, ...]{f' with T={T}' if T else ''}, got {steps.shape}"
+        )
     if not temporal:
         assert T is not None
         steps = steps.expand_dims(0).broadcast_to((T, *steps.shape))
     modes = {module.step_mode for module in _outside_containers(model) if hasattr(module, "step_mode")}
     if modes == {"s", "m"}:
-        raise ArgumentError("multi_step_forward: the model mixes step modes; call F.set_step_mode(model, 's') or 'm' first")
+        raise ArgumentError(
+            "multi_step_forward: the model mixes step modes; call F.set_step_mode(model, 's') or 'm' first"
+        )
     return model(steps) if modes == {"m"} or _is_multi_step_container(model) else run_steps(model, steps)
 
 

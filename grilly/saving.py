@@ -15,7 +15,9 @@ from grilly_core.tensor import Tensor
 __all__ = ["load", "save"]
 
 
-def save(source: Module | Mapping[str, Any], path: str | PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+def save(
+    source: Module | Mapping[str, Any], path: str | PathLike[str], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write a module's parameters and buffers, or named arrays, to a safetensors file; atomically.
 
     Args:
@@ -39,7 +41,10 @@ def save(source: Module | Mapping[str, Any], path: str | PathLike[str], metadata
     named = source.state_dict() if isinstance(source, Module) else source
     if not isinstance(named, Mapping):
         raise ArgumentError(f"save takes a module or a mapping of arrays, got {type(source).__name__}")
-    arrays = {name: value.numpy() if isinstance(value, Tensor) else np.asarray(value) for name, value in named.items()}
+    arrays = {
+        name: value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+        for name, value in named.items()
+    }
     save_arrays(path, arrays, dict(metadata or {}))
 
 

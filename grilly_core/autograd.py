@@ -253,10 +253,17 @@ def rerun_rule(ctx: Context, *grads: Tensor | None) -> list[Tensor | None]:
     from grilly_core.tensor import zeros_like
 
     assert ctx.op is not None
-    leaves = [t if t is None else t.detach().requires_grad_(need) for t, need in zip(ctx.inputs, ctx.needs, strict=True)]
+    leaves = [
+        t if t is None else t.detach().requires_grad_(need)
+        for t, need in zip(ctx.inputs, ctx.needs, strict=True)
+    ]
     with enable_grad():
         outputs = ctx.op.run_body(leaves, ctx.attrs)
-    roots = [(y, g if g is not None else zeros_like(y)) for y, g in zip(outputs, grads, strict=True) if y.requires_grad]
+    roots = [
+        (y, g if g is not None else zeros_like(y))
+        for y, g in zip(outputs, grads, strict=True)
+        if y.requires_grad
+    ]
     backward([y for y, _ in roots], [g for _, g in roots])
     return [leaf.grad if leaf is not None else None for leaf in leaves]
 

@@ -131,7 +131,9 @@ def make_kernel(
     _check_signature(op, function)
     names = frozenset(dtypes)
     if unknown := names - frozenset(DTYPES):
-        raise KernelError(f"kernel of {op.name}: unknown dtypes {sorted(unknown)}; known are {', '.join(DTYPES)}")
+        raise KernelError(
+            f"kernel of {op.name}: unknown dtypes {sorted(unknown)}; known are {', '.join(DTYPES)}"
+        )
     return Kernel(function, names, when, source)
 
 
@@ -143,11 +145,19 @@ def _check_signature(op: Op, function: Callable[..., Any]) -> None:
     got = parameters[1:]
     positional = [p.name for p in got if p.kind is p.POSITIONAL_ONLY]
     keywords = [p.name for p in got if p.kind is p.KEYWORD_ONLY]
-    if positional != list(op.inputs) or keywords != list(op.attributes) or len(got) != len(positional) + len(keywords):
+    if (
+        positional != list(op.inputs)
+        or keywords != list(op.attributes)
+        or len(got) != len(positional) + len(keywords)
+    ):
         wanted = ", ".join(["device", *op.inputs, "/"] + (["*", *op.attributes] if op.attributes else []))
-        raise KernelError(f"kernel {where} does not fit op {op.name}: it must take ({wanted}), it takes {inspect.signature(function)}")
+        raise KernelError(
+            f"kernel {where} does not fit op {op.name}: it must take ({wanted}), it takes {inspect.signature(function)}"
+        )
     if defaults := [p.name for p in got if p.default is not p.empty]:
-        raise KernelError(f"kernel {where} of op {op.name} gives defaults for {', '.join(defaults)}; the op's declaration has them")
+        raise KernelError(
+            f"kernel {where} of op {op.name} gives defaults for {', '.join(defaults)}; the op's declaration has them"
+        )
 
 
 class Backend(ABC):
@@ -185,11 +195,11 @@ class Backend(ABC):
 
     def synchronize(self) -> None:
         """Return when all submitted work is done."""
-        return None
+        return
 
     def close(self) -> None:
         """Give the device back; the backend is not used afterwards."""
-        return None
+        return
 
     def __repr__(self) -> str:
         return f"<backend {self.name}: {self.device}>"

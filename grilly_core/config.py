@@ -37,9 +37,13 @@ def check_environment() -> None:
         ours = name.startswith("GRILLY_")
         close = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0.6 if ours else 0.9)
         if close:
-            raise ConfigError(f"environment variable {name} is not known; did you mean {close[0]}? Rename or unset it")
+            raise ConfigError(
+                f"environment variable {name} is not known; did you mean {close[0]}? Rename or unset it"
+            )
         if ours:
-            raise ConfigError(f"environment variable {name} is not known; grilly reads {', '.join(VARIABLES)}. Unset it")
+            raise ConfigError(
+                f"environment variable {name} is not known; grilly reads {', '.join(VARIABLES)}. Unset it"
+            )
 
 
 def flag(name: str) -> bool:
@@ -68,7 +72,9 @@ def split_backend(text: str, origin: str) -> tuple[str, str | None]:
     """
     name, colon, device = text.strip().partition(":")
     if not name or (colon and not device):
-        raise ConfigError(f"{origin}: {text!r} must be a backend's name or name:device, e.g. numpy or vulkan:0")
+        raise ConfigError(
+            f"{origin}: {text!r} must be a backend's name or name:device, e.g. numpy or vulkan:0"
+        )
     return name, device or None
 
 

@@ -45,7 +45,17 @@ class Plan:
         reason: why a kernel was not used, for messages.
     """
 
-    __slots__ = ("differentiable", "flows", "in_specs", "no_inputs", "no_outputs", "reason", "run", "single", "specs")
+    __slots__ = (
+        "differentiable",
+        "flows",
+        "in_specs",
+        "no_inputs",
+        "no_outputs",
+        "reason",
+        "run",
+        "single",
+        "specs",
+    )
 
     def __init__(
         self, op: Op, specs: Sequence[Any], run: Callable[..., Any] | None, inferred: Any, reason: str = ""
@@ -119,7 +129,8 @@ def infer(op: Op, specs: Sequence[Any], values: dict[str, Any]) -> Any:
     from grilly_core.autograd import no_grad
 
     args = [
-        abstract_tensor(spec) if isinstance(spec, Spec) else spec and [abstract_tensor(s) for s in spec] for spec in specs
+        abstract_tensor(spec) if isinstance(spec, Spec) else spec and [abstract_tensor(s) for s in spec]
+        for spec in specs
     ]
     try:
         with no_grad():
@@ -157,12 +168,16 @@ def coerce(op: Op, args: Sequence[Any]) -> tuple[list[Any], Backend]:
     missing = range(len(args), len(op.inputs))
     if len(args) > len(op.inputs) or any(i not in op.optional for i in missing):
         raise ArgumentError(f"{op.name}: takes tensors {', '.join(op.inputs)}; {len(args)} given")
-    held = [t for arg in args for t in (arg if isinstance(arg, list | tuple) else (arg,)) if isinstance(t, Tensor)]
+    held = [
+        t for arg in args for t in (arg if isinstance(arg, list | tuple) else (arg,)) if isinstance(t, Tensor)
+    ]
     backend = held[0]._backend if held else selection.current_backend()
     if any(t._backend is not backend for t in held):
         raise mismatch(op, [a for arg in args for a in (arg if isinstance(arg, list | tuple) else (arg,))])
     # A bool among numbers is a condition; the numbers decide what a Python number becomes.
-    dtype = next((t.spec.dtype for t in held if t.spec.dtype != "bool"), held[0].spec.dtype if held else "float32")
+    dtype = next(
+        (t.spec.dtype for t in held if t.spec.dtype != "bool"), held[0].spec.dtype if held else "float32"
+    )
     out: list[Any] = []
     for i, name in enumerate(op.inputs):
         arg = args[i] if i < len(args) else None

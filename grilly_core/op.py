@@ -43,14 +43,18 @@ class Op:
         rule: the gradient rule, None if there is none.
     """
 
-    def __init__(self, function: Callable[..., Any], *, infer: Callable[..., Any] | None, differentiable: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], *, infer: Callable[..., Any] | None, differentiable: bool
+    ) -> None:
         self.name = function.__name__
         self.is_primitive = infer is not None
         self.infer = infer
         self.body = None if infer is not None else function
         self.differentiable = differentiable
         self.rule: Callable[..., Any] | None = None
-        self.saves_inputs: tuple[int, ...] | Callable[[tuple[bool, ...], dict[str, Any]], tuple[int, ...]] = ()
+        self.saves_inputs: (
+            tuple[int, ...] | Callable[[tuple[bool, ...], dict[str, Any]], tuple[int, ...]]
+        ) = ()
         self.saves_outputs: tuple[int, ...] = ()
         self.constant_outputs: frozenset[int] = frozenset()
         self.function = function
@@ -63,7 +67,9 @@ class Op:
         self.plans: dict[Any, dispatch.Plan] = {}
 
     def _read_signature(self, function: Callable[..., Any]) -> None:
-        inputs, optional, sequences, attributes, dynamic = [], set(), set(), {}, set()
+        inputs: list[str] = []
+        attributes: dict[str, Any] = {}
+        optional, sequences, dynamic = set(), set(), set()
         for parameter in inspect.signature(function).parameters.values():
             annotation = str(parameter.annotation)
             if parameter.kind is parameter.POSITIONAL_ONLY:
@@ -84,7 +90,7 @@ class Op:
         self.inputs = tuple(inputs)
         self.optional = frozenset(optional)
         self.sequences = frozenset(sequences)
-        self.attributes: dict[str, Any] = attributes
+        self.attributes = attributes
         self.dynamic = frozenset(dynamic)
         self._required = tuple(name for name, value in attributes.items() if value is REQUIRED)
         self._order = tuple(attributes)
@@ -126,7 +132,9 @@ class Op:
             ArgumentError: for an unknown or missing attribute.
         """
         values = {**self.attributes, **attrs}
-        if len(values) != len(self._order) or not all([name in attrs for name in self._required]):
+        if len(values) != len(self._order) or not all(  # noqa: C419
+            [name in attrs for name in self._required]
+        ):
             unknown = [name for name in attrs if name not in self.attributes]
             missing = [name for name in self._required if name not in attrs]
             said = f"unknown attributes {unknown}" if unknown else f"missing attributes {missing}"
@@ -278,14 +286,18 @@ def _flatten(args: Sequence[Any]) -> Iterator[Any]:
 
 def _declare(op: Op) -> Op:
     if op.name in _registry:
-        raise DeclarationError(f"op {op.name} is declared twice: {_registry[op.name].__module__} and {op.__module__}")
+        raise DeclarationError(
+            f"op {op.name} is declared twice: {_registry[op.name].__module__} and {op.__module__}"
+        )
     if not op.__doc__:
         raise DeclarationError(f"op {op.name} has no docstring; it is the reference meaning")
     _registry[op.name] = op
     return op
 
 
-def primitive(infer: Callable[..., Any], *, differentiable: bool = True) -> Callable[[Callable[..., Any]], Op]:
+def primitive(
+    infer: Callable[..., Any], *, differentiable: bool = True
+) -> Callable[[Callable[..., Any]], Op]:
     """Declare an op that every backend must supply.
 
     Args:
@@ -309,4 +321,3 @@ def composite(*, differentiable: bool = True) -> Callable[[Callable[..., Any]], 
         return _declare(Op(function, infer=None, differentiable=differentiable))
 
     return decorate
-

@@ -107,7 +107,9 @@ def load(name: str) -> BackendInfo:
     """
     state = _get()
     if state.manager.is_blocked(name):
-        raise ConfigError(f"backend {name!r} is blocked; take it out of GRILLY_BLOCK, or do not call backends.block({name!r})")
+        raise ConfigError(
+            f"backend {name!r} is blocked; take it out of GRILLY_BLOCK, or do not call backends.block({name!r})"
+        )
     if name not in state.infos:
         state.infos[name] = _describe(state, name)
     return state.infos[name]
@@ -121,7 +123,9 @@ def _describe(state: _State, name: str) -> BackendInfo:
         raise _unknown(name)
     if len(points) > 1:
         owners = " and ".join(f"{owner} {version} ({point.value})" for point, owner, version in points)
-        raise BackendLoadError(f"backend {name!r} is claimed by two distributions, {owners}; uninstall one of them")
+        raise BackendLoadError(
+            f"backend {name!r} is claimed by two distributions, {owners}; uninstall one of them"
+        )
     point, owner, version = points[0]
     origin = f"entry point {name} = {point.value} of {owner} {version}"
     try:
@@ -129,7 +133,9 @@ def _describe(state: _State, name: str) -> BackendInfo:
         _check_hooks(state, name)
     except Exception as error:
         _drop(state, name)
-        raise BackendLoadError(f"backend {name!r} cannot be loaded ({origin}): {_said(error)}{_cure(owner)}") from error
+        raise BackendLoadError(
+            f"backend {name!r} cannot be loaded ({origin}): {_said(error)}{_cure(owner)}"
+        ) from error
     return _ask(state, name, origin)
 
 
@@ -151,7 +157,10 @@ def _check_hooks(state: _State, name: str) -> None:
     plugin = state.manager.get_plugin(name)
     known = [hook for hook in vars(Specs) if hook.startswith("grilly_")]
     for attribute in dir(plugin):
-        if getattr(getattr(plugin, attribute, None), "grilly_impl", None) is not None and attribute not in known:
+        if (
+            getattr(getattr(plugin, attribute, None), "grilly_impl", None) is not None
+            and attribute not in known
+        ):
             close = difflib.get_close_matches(attribute, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
             raise BackendLoadError(f"{attribute} is no hook of grilly{hint}")
@@ -159,12 +168,16 @@ def _check_hooks(state: _State, name: str) -> None:
 
 def _ask(state: _State, name: str, origin: str) -> BackendInfo:
     """The one BackendInfo of one plugin."""
-    others = [plugin for plugin in state.manager.get_plugins() if plugin is not state.manager.get_plugin(name)]
+    others = [
+        plugin for plugin in state.manager.get_plugins() if plugin is not state.manager.get_plugin(name)
+    ]
     try:
         answers = state.manager.subset_hook_caller("grilly_backend", remove_plugins=others)()
     except Exception as error:
         _drop(state, name)
-        raise BackendLoadError(f"backend {name!r} cannot describe itself ({origin}): {_said(error)}") from error
+        raise BackendLoadError(
+            f"backend {name!r} cannot describe itself ({origin}): {_said(error)}"
+        ) from error
     problem = _problem(name, answers)
     if problem:
         _drop(state, name)
@@ -181,7 +194,9 @@ def _problem(name: str, answers: list[Any]) -> str | None:
         return f"its hook grilly_backend must return a BackendInfo, it returned {type(info).__name__}"
     if info.api_version != API_VERSION:
         newer = "grilly" if info.api_version > API_VERSION else "the plugin"
-        return f"it is written for plugin API {info.api_version}, this grilly has {API_VERSION}; update {newer}"
+        return (
+            f"it is written for plugin API {info.api_version}, this grilly has {API_VERSION}; update {newer}"
+        )
     if info.name != name:
         return f"it calls itself {info.name!r}; entry point and BackendInfo must have one name"
     return None
@@ -193,7 +208,9 @@ def _unknown(name: str) -> ConfigError:
     hint = f"did you mean {close[0]!r}? " if close and close[0] in names else ""
     meant = name if name in _INSTALL else close[0] if close and close[0] in _INSTALL else None
     install = f" For {meant}: {_INSTALL[meant]}" if meant else ""
-    return ConfigError(f"no backend {name!r} is installed; {hint}installed are {', '.join(names) or 'none'}.{install}")
+    return ConfigError(
+        f"no backend {name!r} is installed; {hint}installed are {', '.join(names) or 'none'}.{install}"
+    )
 
 
 def open_backend(name: str, device: str | None = None, automatic: bool = False) -> Backend:
@@ -209,7 +226,9 @@ def open_backend(name: str, device: str | None = None, automatic: bool = False) 
         config.check_environment()
         backend = load(name).open(device, automatic)
         if not isinstance(backend, Backend):
-            raise BackendLoadError(f"backend {name!r}: open() must return a Backend, it returned {type(backend).__name__}")
+            raise BackendLoadError(
+                f"backend {name!r}: open() must return a Backend, it returned {type(backend).__name__}"
+            )
         _check_primitives(state, backend)
         state.opened[key] = backend
     return state.opened[key]
@@ -256,7 +275,9 @@ def _load_packs(state: _State) -> None:
         except Exception as error:
             _drop(state, name)
             state.packs_loaded = False
-            raise BackendLoadError(f"kernel pack {name!r} cannot be loaded ({origin}): {_said(error)}{_cure(owner)}") from error
+            raise BackendLoadError(
+                f"kernel pack {name!r} cannot be loaded ({origin}): {_said(error)}{_cure(owner)}"
+            ) from error
 
 
 def block(name: str) -> None:
@@ -334,7 +355,10 @@ def status() -> list[BackendStatus]:
     points = _entry_points(BACKENDS)
     report = []
     for name in sorted({*points, *state.registered}):
-        owner = ", ".join(f"{who} {version}" for _, who, version in points.get(name, [])) or "registered in this process"
+        owner = (
+            ", ".join(f"{who} {version}" for _, who, version in points.get(name, []))
+            or "registered in this process"
+        )
         report.append(BackendStatus(name, owner, *_try(state, name)))
     return report
 

@@ -15,7 +15,15 @@ from grilly_core import config, plugins
 from grilly_core.backend import Backend
 from grilly_core.errors import BackendUnavailable, ConfigError
 
-__all__ = ["current_backend", "native_required", "require_native", "reset_selection", "resolve", "use_backend", "using"]
+__all__ = [
+    "current_backend",
+    "native_required",
+    "require_native",
+    "reset_selection",
+    "resolve",
+    "use_backend",
+    "using",
+]
 
 _AUTOMATIC = ("vulkan", "cupy", "numpy")
 _log = logging.getLogger("grilly")
@@ -56,8 +64,8 @@ def _choose() -> Backend:
         except BackendUnavailable as error:
             skipped.append(error)
             continue
-        for error in skipped:
-            _log.warning("using backend %s; skipped: %s", name, error)
+        for reason in skipped:
+            _log.warning("using backend %s; skipped: %s", name, reason)
         return backend
     if skipped:
         raise ExceptionGroup("no backend works on this machine", skipped)

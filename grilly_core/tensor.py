@@ -156,7 +156,9 @@ class Tensor:
 
     def _exporter(self) -> Any:
         if not hasattr(self._data, "__dlpack__"):
-            raise UnsupportedOpError(f"backend {self.backend} cannot share its memory through DLPack; use x.numpy()")
+            raise UnsupportedOpError(
+                f"backend {self.backend} cannot share its memory through DLPack; use x.numpy()"
+            )
         return self._data
 
     def to(self, backend: str | Backend | None = None, dtype: Any = None) -> Tensor:
@@ -352,7 +354,9 @@ class Tensor:
         return ops.getitem(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise TypeError("tensors are immutable; build the new values with ops.where, or assign in NumPy and convert")
+        raise TypeError(
+            "tensors are immutable; build the new values with ops.where, or assign in NumPy and convert"
+        )
 
     # Methods that are ops with their axes made explicit
 
@@ -480,7 +484,9 @@ def _identity_node(source: Tensor, data: Array, backend: Backend, rule: Callable
 
 def _transfer(source: Tensor, target: Backend) -> Tensor:
     if source.spec.dtype not in target.dtypes:
-        raise DTypeError(f"backend {target.name} has no {source.spec.dtype}; convert first: x.astype('float32')")
+        raise DTypeError(
+            f"backend {target.name} has no {source.spec.dtype}; convert first: x.astype('float32')"
+        )
     data = target.from_numpy(source._backend.to_numpy(source._data))
     if not (source.requires_grad and autograd.grad_enabled()):
         return Tensor(data, target, source.spec)
@@ -488,7 +494,9 @@ def _transfer(source: Tensor, target: Backend) -> Tensor:
     return _identity_node(source, data, target, lambda ctx, grad: _transfer(grad, home))
 
 
-def tensor(data: Any, dtype: Any = None, *, requires_grad: bool = False, backend: str | Backend | None = None) -> Tensor:
+def tensor(
+    data: Any, dtype: Any = None, *, requires_grad: bool = False, backend: str | Backend | None = None
+) -> Tensor:
     """A new Tensor with a copy of ``data``.
 
     Args:
@@ -557,7 +565,9 @@ def zeros_like(like: Tensor) -> Tensor:
     return full(like.shape, 0.0, like.spec.dtype, like._backend)
 
 
-def _filled(shape: Any, value: float, dtype: Any, requires_grad: bool, backend: str | Backend | None) -> Tensor:
+def _filled(
+    shape: Any, value: float, dtype: Any, requires_grad: bool, backend: str | Backend | None
+) -> Tensor:
     target = selection.current_backend() if backend is None else selection.resolve(backend)
     extents = (int(shape),) if isinstance(shape, int | np.integer) else tuple(int(extent) for extent in shape)
     made = full(extents, value, canonical_dtype(dtype), target)

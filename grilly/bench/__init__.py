@@ -24,11 +24,17 @@ def main(args: Sequence[str]) -> int:
     """
     from grilly.bench.workloads import WORKLOADS, Bench
 
-    parser = argparse.ArgumentParser(prog="grilly bench", description="Time standard workloads; one JSON line each.")
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(WORKLOADS)} (default: lif csnn)")
+    parser = argparse.ArgumentParser(
+        prog="grilly bench", description="Time standard workloads; one JSON line each."
+    )
+    parser.add_argument(
+        "workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(WORKLOADS)} (default: lif csnn)"
+    )
     parser.add_argument("--backend", help="name or name:device (default: GRILLY_BACKEND or automatic)")
     parser.add_argument("--runs", type=int, help="timed calls (default: 5 on a CPU, 20 on a device)")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: checks that everything runs, times nothing worth")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes: checks that everything runs, times nothing worth"
+    )
     options = parser.parse_args(args)
     if unknown := [name for name in options.workloads if name not in WORKLOADS]:
         parser.error(f"unknown workload {unknown[0]!r}; there are {', '.join(WORKLOADS)}")

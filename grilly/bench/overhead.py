@@ -56,7 +56,19 @@ def overhead(bench: Bench) -> Iterator[dict[str, Any]]:
         base = _microseconds(bare, repeats, rounds)[0] if bare is not None else None
         median = times[len(times) // 2]
         yield {
-            **dict(workload=f"overhead_{name}", library="grilly", backend=bench.backend.name, device=bench.backend.device),
-            **dict(shapes=[64], check=None, ms_median=median / 1e3, ms_min=times[0] / 1e3, ms_max=times[-1] / 1e3),
-            **dict(runs=rounds, peak_bytes=None, us_numpy=base, us_over_numpy=None if base is None else median - base),
+            **dict(
+                workload=f"overhead_{name}",
+                library="grilly",
+                backend=bench.backend.name,
+                device=bench.backend.device,
+            ),
+            **dict(
+                shapes=[64], check=None, ms_median=median / 1e3, ms_min=times[0] / 1e3, ms_max=times[-1] / 1e3
+            ),
+            **dict(
+                runs=rounds,
+                peak_bytes=None,
+                us_numpy=base,
+                us_over_numpy=None if base is None else median - base,
+            ),
         }

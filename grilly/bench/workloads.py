@@ -59,7 +59,9 @@ class Bench:
             times.append((time.perf_counter() - start) * 1e3)
         times.sort()
         peak = self._peak(call)
-        return dict(ms_median=times[len(times) // 2], ms_min=times[0], ms_max=times[-1], runs=runs, peak_bytes=peak)
+        return dict(
+            ms_median=times[len(times) // 2], ms_min=times[0], ms_max=times[-1], runs=runs, peak_bytes=peak
+        )
 
     def _peak(self, call: Callable[[], Any]) -> int | None:
         """Largest number of bytes allocated during one call, on the host; None elsewhere."""
@@ -81,8 +83,12 @@ class Bench:
             DivergenceError: when the network is silent or saturated.
         """
         if check is not None and not 0.02 <= check <= 0.98:
-            raise DivergenceError(f"{workload} {shapes}: firing rate {check:.4f} is outside 2 % to 98 %; this times nothing")
-        head = dict(workload=workload, library="grilly", backend=self.backend.name, device=self.backend.device)
+            raise DivergenceError(
+                f"{workload} {shapes}: firing rate {check:.4f} is outside 2 % to 98 %; this times nothing"
+            )
+        head = dict(
+            workload=workload, library="grilly", backend=self.backend.name, device=self.backend.device
+        )
         return {**head, "shapes": shapes, "check": check, **figures}
 
 
@@ -140,7 +146,13 @@ def network(channels: int) -> nn.Sequential:
     net = nn.Sequential(
         *(nn.Conv2d(1, c, 3, padding=1, bias=False), nn.BatchNorm2d(c), node(), nn.MaxPool2d(2, 2)),
         *(nn.Conv2d(c, c, 3, padding=1, bias=False), nn.BatchNorm2d(c), node(), nn.MaxPool2d(2, 2)),
-        *(nn.Flatten(), nn.Linear(c * 49, c * 16, bias=False), node(), nn.Linear(c * 16, 10, bias=False), node()),
+        *(
+            nn.Flatten(),
+            nn.Linear(c * 49, c * 16, bias=False),
+            node(),
+            nn.Linear(c * 16, 10, bias=False),
+            node(),
+        ),
     )
     F.set_step_mode(net, "m")
     return net
@@ -160,7 +172,9 @@ def csnn(bench: Bench) -> Iterator[Line]:
         labels = (grilly.rand(batch) * 10).astype("int32")
         target = F.one_hot(labels, 10)
 
-        def train(net: Any = net, optimiser: Any = optimiser, images: Tensor = images, target: Tensor = target) -> None:
+        def train(
+            net: Any = net, optimiser: Any = optimiser, images: Tensor = images, target: Tensor = target
+        ) -> None:
             optimiser.zero_grad()
             loss = F.mse_loss(net(_over_time(images, 4)).mean(0), target)
             loss.backward()

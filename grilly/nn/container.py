@@ -81,7 +81,9 @@ def run_steps(module: Module, x: Tensor) -> Any:
     """
     if isinstance(module, BaseNode):
         return module.multi_step(x)
-    if type(module) is Sequential and not (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks):
+    if type(module) is Sequential and not (
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
+    ):
         for child in module:
             x = run_steps(child, x)
         return x
@@ -155,7 +157,8 @@ class SeqToANNContainer(Sequential):
                 )
             if getattr(module, "step_mode", "s") == "m":
                 raise ArgumentError(
-                    f"SeqToANNContainer: {name} ({type(module).__name__}) has step_mode='m'; inside it sees [T*N, ...], so use 's'"
+                    f"SeqToANNContainer: {name} ({type(module).__name__}) has step_mode='m'; inside it sees [T*N, ...], "
+                    "so use 's'"
                 )
 
     def forward(self, x: Tensor) -> Any:

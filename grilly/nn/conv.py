@@ -23,9 +23,17 @@ _LAYOUT = {1: ("[N, C, L]", "[T, N, C, L]"), 2: ("[N, C, H, W]", "[T, N, C, H, W
 
 def as_tuple(value: Any, count: int, name: str, owner: str, least: int = 1) -> tuple[int, ...]:
     """A number for every spatial axis, or one for all of them."""
-    given = (value,) * count if isinstance(value, int) else tuple(value) if isinstance(value, tuple | list) else ()
+    given = (
+        (value,) * count
+        if isinstance(value, int)
+        else tuple(value)
+        if isinstance(value, tuple | list)
+        else ()
+    )
     if len(given) != count or any(isinstance(v, bool) or not isinstance(v, int) or v < least for v in given):
-        raise ArgumentError(f"{owner}: {name} must be a whole number of at least {least} or {count} of them, got {value!r}")
+        raise ArgumentError(
+            f"{owner}: {name} must be a whole number of at least {least} or {count} of them, got {value!r}"
+        )
     return given
 
 
@@ -57,7 +65,9 @@ class _Conv(StepModule):
         self.out_channels = check_size(out_channels, "out_channels", owner)
         self.groups = check_size(groups, "groups", owner)
         if in_channels % groups or out_channels % groups:
-            raise ArgumentError(f"{owner}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}")
+            raise ArgumentError(
+                f"{owner}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
+            )
         self.kernel_size = as_tuple(kernel_size, self.axes, "kernel_size", owner)
         self.stride = as_tuple(stride, self.axes, "stride", owner)
         self.padding = as_tuple(padding, self.axes, "padding", owner, least=0)
@@ -70,7 +80,9 @@ class _Conv(StepModule):
         check_rank(self, x, *_LAYOUT[self.axes], self.step_mode)
         channels = x.shape[-1 - self.axes]
         if channels != self.in_channels:
-            raise ShapeError(f"{type(self).__name__} has in_channels={self.in_channels}, got {channels} in shape {x.shape}")
+            raise ShapeError(
+                f"{type(self).__name__} has in_channels={self.in_channels}, got {channels} in shape {x.shape}"
+            )
         return fold_time(x, self.step_mode, self._convolve)
 
     def _convolve(self, x: Tensor) -> Tensor:
@@ -163,7 +175,9 @@ class _Pool(StepModule):
         self.stride = self.kernel_size if stride is None else as_tuple(stride, self.axes, "stride", owner)
         self.padding = as_tuple(padding, self.axes, "padding", owner, least=0)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
-            raise ArgumentError(f"{owner}: padding {padding!r} must be at most half of kernel_size {kernel_size!r}")
+            raise ArgumentError(
+                f"{owner}: padding {padding!r} must be at most half of kernel_size {kernel_size!r}"
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         check_rank(self, x, *_LAYOUT[self.axes], self.step_mode)
@@ -175,7 +189,9 @@ class _Pool(StepModule):
             "stride": as_pair(self.stride, 1),
             "padding": as_pair(self.padding, 0),
         }
-        return self._pool2d(x, window) if self.axes == 2 else self._pool2d(x.expand_dims(2), window).squeeze(2)
+        return (
+            self._pool2d(x, window) if self.axes == 2 else self._pool2d(x.expand_dims(2), window).squeeze(2)
+        )
 
     def _pool2d(self, x: Tensor, window: dict[str, tuple[int, int]]) -> Tensor:
         raise NotImplementedError

@@ -58,12 +58,16 @@ class Linear(StepModule):
         super().__init__(step_mode)
         self.in_features = check_size(in_features, "in_features", "Linear")
         self.out_features = check_size(out_features, "out_features", "Linear")
-        self.weight = init.kaiming_uniform_(Parameter(zeros((out_features, in_features))), gain=math.sqrt(1 / 3))
+        self.weight = init.kaiming_uniform_(
+            Parameter(zeros((out_features, in_features))), gain=math.sqrt(1 / 3)
+        )
         self.bias = uniform_bias(out_features, in_features) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 1 or x.shape[-1] != self.in_features:
-            raise ShapeError(f"Linear({self.in_features}, {self.out_features}) takes [..., {self.in_features}], got {x.shape}")
+            raise ShapeError(
+                f"Linear({self.in_features}, {self.out_features}) takes [..., {self.in_features}], got {x.shape}"
+            )
         out: Tensor = ops.linear(x, self.weight, self.bias)
         return out
 
@@ -84,7 +88,9 @@ class Flatten(StepModule):
     def forward(self, x: Tensor) -> Tensor:
         lead = 2 if self.step_mode == "m" else 1
         if x.ndim < lead:
-            raise ShapeError(f"Flatten in step_mode={self.step_mode!r} takes at least {lead} axes, got {x.shape}")
+            raise ShapeError(
+                f"Flatten in step_mode={self.step_mode!r} takes at least {lead} axes, got {x.shape}"
+            )
         return x.flatten(lead)
 
 

@@ -138,7 +138,9 @@ class Module:
     def memories(self) -> dict[str, Any]:
         """All memories of this module and its children by dotted name."""
         return {
-            prefix + name: value for prefix, module in self._walk() for name, value in module._memories.items()
+            prefix + name: value
+            for prefix, module in self._walk()
+            for name, value in module._memories.items()
         }
 
     def load_memories(self, memories: Mapping[str, Any]) -> None:
@@ -284,7 +286,9 @@ class Module:
     def state_dict(self) -> dict[str, Tensor]:
         """Copies of all parameters and buffers by dotted name."""
         named = [*self.named_parameters(), *self.named_buffers()]
-        return {name: tensor(value) if value.backend == "numpy" else value.detach() * 1 for name, value in named}
+        return {
+            name: tensor(value) if value.backend == "numpy" else value.detach() * 1 for name, value in named
+        }
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Fill parameters and buffers from NumPy arrays or Tensors; dtype and backend stay the module's.
@@ -369,4 +373,6 @@ def check_rank(layer: Module, x: Tensor, single: str, multi: str, step_mode: str
             if step_mode == "m"
             else "; for a sequence set step_mode='m' or wrap the layer in SeqToANNContainer"
         )
-    raise ShapeError(f"{type(layer).__name__} in step_mode={step_mode!r} takes {wanted}, got shape {x.shape}{cure}")
+    raise ShapeError(
+        f"{type(layer).__name__} in step_mode={step_mode!r} takes {wanted}, got shape {x.shape}{cure}"
+    )

@@ -46,9 +46,13 @@ class BaseNode(StepModule):
     ) -> None:
         super().__init__(step_mode)
         if not isinstance(v_threshold, int | float) or not math.isfinite(v_threshold):
-            raise ArgumentError(f"{type(self).__name__}: v_threshold must be a finite number, got {v_threshold!r}")
+            raise ArgumentError(
+                f"{type(self).__name__}: v_threshold must be a finite number, got {v_threshold!r}"
+            )
         if v_reset is not None and (not isinstance(v_reset, int | float) or not math.isfinite(v_reset)):
-            raise ArgumentError(f"{type(self).__name__}: v_reset must be a finite number or None, got {v_reset!r}")
+            raise ArgumentError(
+                f"{type(self).__name__}: v_reset must be a finite number or None, got {v_reset!r}"
+            )
         surrogate = ATan() if surrogate_function is None else surrogate_function
         if not isinstance(surrogate, Surrogate):
             raise ArgumentError(
@@ -111,7 +115,9 @@ class BaseNode(StepModule):
             spikes, self.v = self._single(x, self._state(x))
             return spikes
         if x.ndim < 1 or x.shape[0] == 0:
-            raise ShapeError(f"{type(self).__name__} in step_mode='m' takes [T, N, ...] with T >= 1, got {x.shape}")
+            raise ShapeError(
+                f"{type(self).__name__} in step_mode='m' takes [T, N, ...] with T >= 1, got {x.shape}"
+            )
         v = self._state(x)
         recorded = grad_enabled() and (x.requires_grad or v.requires_grad or self._learns())
         spikes, last, *h = self._multi(x, v, recorded or self.store_v_seq)
@@ -130,7 +136,11 @@ class BaseNode(StepModule):
             self.step_mode = mode
 
     def extra_repr(self) -> str:
-        shown = [f"v_threshold={self.v_threshold:g}", f"v_reset={self.v_reset}", repr(self.surrogate_function)]
+        shown = [
+            f"v_threshold={self.v_threshold:g}",
+            f"v_reset={self.v_reset}",
+            repr(self.surrogate_function),
+        ]
         if self.detach_reset:
             shown.append("detach_reset=True")
         return ", ".join([*shown, f"step_mode={self.step_mode!r}"])
@@ -266,7 +276,9 @@ class ParametricLIFNode(BaseNode):
         return pair
 
     def _multi(self, x: Tensor, v: Tensor, save_h: bool) -> tuple[Tensor, ...]:
-        results: tuple[Tensor, ...] = ops.plif_multi_step(x, v, self.w.sigmoid(), save_h=save_h, **self._constants())
+        results: tuple[Tensor, ...] = ops.plif_multi_step(
+            x, v, self.w.sigmoid(), save_h=save_h, **self._constants()
+        )
         return results
 
     def extra_repr(self) -> str:

@@ -36,7 +36,9 @@ class _BatchNorm(StepModule):
         owner = type(self).__name__
         self.num_features = check_size(num_features, "num_features", owner)
         if not eps > 0 or not 0 <= momentum <= 1:
-            raise ArgumentError(f"{owner}: eps must be above 0 and momentum in [0, 1], got {eps!r} and {momentum!r}")
+            raise ArgumentError(
+                f"{owner}: eps must be above 0 and momentum in [0, 1], got {eps!r} and {momentum!r}"
+            )
         self.eps, self.momentum = float(eps), float(momentum)
         self.weight = init.ones_(Parameter(zeros(num_features))) if affine else None
         self.bias = Parameter(zeros(num_features)) if affine else None
@@ -149,7 +151,9 @@ class _SampleNorm(Module):
     def _check(self, x: Tensor) -> int:
         axes = len(self.normalized_shape)
         if x.shape[x.ndim - axes :] != self.normalized_shape or x.ndim < axes:
-            raise ShapeError(f"{type(self).__name__} normalises the last axes {self.normalized_shape}, got {x.shape}")
+            raise ShapeError(
+                f"{type(self).__name__} normalises the last axes {self.normalized_shape}, got {x.shape}"
+            )
         return axes
 
     def extra_repr(self) -> str:

@@ -46,5 +46,7 @@ class Parameter(Tensor):
         source = data.numpy() if isinstance(data, Tensor) and data._backend is not self._backend else data
         fresh = source if isinstance(source, Tensor) else np.asarray(source)
         if tuple(fresh.shape) != self.shape:
-            raise ShapeError(f"contents of shape {tuple(fresh.shape)} do not fit a parameter of shape {self.shape}")
+            raise ShapeError(
+                f"contents of shape {tuple(fresh.shape)} do not fit a parameter of shape {self.shape}"
+            )
         self._data = tensor(fresh, dtype=self.dtype, backend=self._backend)._data

@@ -35,10 +35,14 @@ class Optimizer:
         for group in groups:
             members = list(group["params"])
             if unknown := set(group) - set(defaults) - {"params"}:
-                raise ArgumentError(f"{type(self).__name__}: unknown settings {sorted(unknown)}; it has {sorted(defaults)}")
+                raise ArgumentError(
+                    f"{type(self).__name__}: unknown settings {sorted(unknown)}; it has {sorted(defaults)}"
+                )
             for parameter in members:
                 if not isinstance(parameter, Parameter):
-                    raise ArgumentError(f"{type(self).__name__} takes Parameters, got {type(parameter).__name__}")
+                    raise ArgumentError(
+                        f"{type(self).__name__} takes Parameters, got {type(parameter).__name__}"
+                    )
                 if id(parameter) in seen:
                     raise ArgumentError(f"{type(self).__name__}: a parameter is given twice")
                 seen.add(id(parameter))
@@ -58,7 +62,12 @@ class Optimizer:
             )
 
     def _update(
-        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], state: list[list[Tensor]], donate: bool
+        self,
+        group: dict[str, Any],
+        params: list[Tensor],
+        grads: list[Tensor],
+        state: list[list[Tensor]],
+        donate: bool,
     ) -> tuple[Tensor, ...]:
         raise NotImplementedError
 
@@ -115,14 +124,18 @@ class Optimizer:
             CheckpointError: other groups, or state of other shapes.
         """
         if len(saved["groups"]) != len(self.groups):
-            raise CheckpointError(f"the saved optimiser has {len(saved['groups'])} groups, this one {len(self.groups)}")
+            raise CheckpointError(
+                f"the saved optimiser has {len(saved['groups'])} groups, this one {len(self.groups)}"
+            )
         places = {f"{g}.{i}": p for g, group in enumerate(self.groups) for i, p in enumerate(group["params"])}
         state: dict[int, dict[str, Tensor]] = {}
         for key, array in saved["state"].items():
             place, _, name = key.rpartition(".")
             parameter = places.get(place)
             if parameter is None or tuple(np.shape(array)) != parameter.shape:
-                raise CheckpointError(f"the saved optimiser state {key} of shape {np.shape(array)} fits no parameter")
+                raise CheckpointError(
+                    f"the saved optimiser state {key} of shape {np.shape(array)} fits no parameter"
+                )
             value = tensor(np.asarray(array), dtype=parameter.dtype, backend=parameter._backend)
             state.setdefault(id(parameter), {})[name] = value
         for group, settings in zip(self.groups, saved["groups"], strict=True):
@@ -176,16 +189,25 @@ class SGD(Optimizer):
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
         if not 0 <= group["momentum"] < 1 or (group["nesterov"] and not group["momentum"]):
-            raise ArgumentError(f"SGD: momentum must lie in [0, 1), and above 0 with nesterov; got {group['momentum']}")
+            raise ArgumentError(
+                f"SGD: momentum must lie in [0, 1), and above 0 with nesterov; got {group['momentum']}"
+            )
 
     def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum",) if group["momentum"] else ()
 
     def _update(
-        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], state: list[list[Tensor]], donate: bool
+        self,
+        group: dict[str, Any],
+        params: list[Tensor],
+        grads: list[Tensor],
+        state: list[list[Tensor]],
+        donate: bool,
     ) -> tuple[Tensor, ...]:
         settings = {name: group[name] for name in ("lr", "momentum", "weight_decay", "nesterov")}
-        fresh: tuple[Tensor, ...] = ops.sgd_update(params, grads, state[0] if state else [], donate=donate, **settings)
+        fresh: tuple[Tensor, ...] = ops.sgd_update(
+            params, grads, state[0] if state else [], donate=donate, **settings
+        )
         return fresh
 
 
@@ -220,14 +242,23 @@ class Adam(Optimizer):
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
-        if len(group["betas"]) != 2 or not all(0 <= beta < 1 for beta in group["betas"]) or not group["eps"] > 0:
+        if (
+            len(group["betas"]) != 2
+            or not all(0 <= beta < 1 for beta in group["betas"])
+            or not group["eps"] > 0
+        ):
             raise ArgumentError(
                 f"{type(self).__name__}: betas must be two numbers in [0, 1) and eps above 0, got {group['betas']} and "
                 f"{group['eps']}"
             )
 
     def _update(
-        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], state: list[list[Tensor]], donate: bool
+        self,
+        group: dict[str, Any],
+        params: list[Tensor],
+        grads: list[Tensor],
+        state: list[list[Tensor]],
+        donate: bool,
     ) -> tuple[Tensor, ...]:
         fresh: tuple[Tensor, ...] = ops.adam_update(
             params,

@@ -58,7 +58,9 @@ class StepLR(Schedule):
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         super().__init__(optimizer)
         if step_size < 1 or not gamma > 0:
-            raise ArgumentError(f"StepLR: step_size must be at least 1 and gamma above 0, got {step_size} and {gamma}")
+            raise ArgumentError(
+                f"StepLR: step_size must be at least 1 and gamma above 0, got {step_size} and {gamma}"
+            )
         self.step_size, self.gamma = step_size, gamma
 
     def factor(self, epoch: int, base: float) -> float:
@@ -80,7 +82,9 @@ class CosineAnnealingLR(Schedule):
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:  # noqa: N803
         super().__init__(optimizer)
         if T_max < 1 or not eta_min >= 0:
-            raise ArgumentError(f"CosineAnnealingLR: T_max must be at least 1 and eta_min at least 0, got {T_max}, {eta_min}")
+            raise ArgumentError(
+                f"CosineAnnealingLR: T_max must be at least 1 and eta_min at least 0, got {T_max}, {eta_min}"
+            )
         self.T_max, self.eta_min = T_max, eta_min
 
     def factor(self, epoch: int, base: float) -> float:

@@ -1,21 +1,23 @@
-"""All ops. Each is declared once, with its rules, in the module of its family."""
+# ruff: isort: skip_file
+# fmt: off
+"""All ops. Each is declared once, with its rules, in the module of its family, which build on each other in this order."""
 
 from grilly_core.ops.elementwise import (
     abs, add, atan, cast, clip, div, erf, exp, floor, log, maximum, minimum, mul, neg, power, relu, round, sigmoid, sqrt,
     square, sub, tanh,
 )  # fmt: skip
-from grilly_core.ops.compare import (  # isort: skip - families build on each other in this order
+from grilly_core.ops.compare import (
     equal, greater, greater_equal, less, less_equal, logical_and, logical_not, logical_or, not_equal, where,
 )  # fmt: skip
-from grilly_core.ops.reduce import argmax, max, mean, sum, var  # isort: skip
-from grilly_core.ops.shape import broadcast_to, concat, fill_extent, pad, reshape, stack, strided_slice, transpose  # isort: skip
-from grilly_core.ops.indexing import gather, getitem, scatter_add  # isort: skip
-from grilly_core.ops.linalg import dot, linear, matmul  # isort: skip
-from grilly_core.ops.conv import conv1d, conv2d, conv2d_input_vjp, conv2d_weight_vjp  # isort: skip
-from grilly_core.ops.pool import adaptive_avg_pool2d, avg_pool2d, avg_pool2d_vjp, max_pool2d, max_pool2d_vjp  # isort: skip
-from grilly_core.ops.norm import batch_norm, batch_norm_vjp, layer_norm, rms_norm  # isort: skip
-from grilly_core.ops.loss import cross_entropy, log_softmax, log_softmax_vjp, mse_loss, one_hot, softmax, softmax_vjp  # isort: skip
-from grilly_core.ops.random import random_bits, uniform_from_bits  # isort: skip
-from grilly_core.ops.neuron import if_multi_step, if_step, lif_multi_step, lif_step, plif_multi_step, plif_step, spike  # isort: skip
-from grilly_core.ops.neuron_vjp import if_multi_step_vjp, lif_multi_step_vjp, plif_multi_step_vjp  # isort: skip
-from grilly_core.ops.optim import adam_update, sgd_update  # isort: skip
+from grilly_core.ops.reduce import argmax, max, mean, sum, var
+from grilly_core.ops.shape import broadcast_to, concat, fill_extent, pad, reshape, stack, strided_slice, transpose
+from grilly_core.ops.indexing import gather, getitem, scatter_add
+from grilly_core.ops.linalg import dot, linear, matmul
+from grilly_core.ops.conv import conv1d, conv2d, conv2d_input_vjp, conv2d_weight_vjp
+from grilly_core.ops.pool import adaptive_avg_pool2d, avg_pool2d, avg_pool2d_vjp, max_pool2d, max_pool2d_vjp
+from grilly_core.ops.norm import batch_norm, batch_norm_vjp, layer_norm, rms_norm
+from grilly_core.ops.loss import cross_entropy, log_softmax, log_softmax_vjp, mse_loss, one_hot, softmax, softmax_vjp
+from grilly_core.ops.random import random_bits, uniform_from_bits
+from grilly_core.ops.neuron import if_multi_step, if_step, lif_multi_step, lif_step, plif_multi_step, plif_step, spike
+from grilly_core.ops.neuron_vjp import if_multi_step_vjp, lif_multi_step_vjp, plif_multi_step_vjp
+from grilly_core.ops.optim import adam_update, sgd_update

@@ -35,7 +35,9 @@ def out_extents(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation:
     return room[0] // stride[0] + 1, room[1] // stride[1] + 1
 
 
-def windows(x: Tensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, value: float = 0.0) -> list[Tensor]:
+def windows(
+    x: Tensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, value: float = 0.0
+) -> list[Tensor]:
     """For each place in the window, row by row: what all windows see there, ``[N, C, OH, OW]``."""
     oh, ow = out_extents((x.shape[2], x.shape[3]), kernel, stride, padding, dilation)
     if any(padding):
@@ -56,7 +58,9 @@ def windows(x: Tensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
     return out
 
 
-def unwindow(parts: list[Tensor], size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
+def unwindow(
+    parts: list[Tensor], size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
+) -> Tensor:
     """The transpose of :func:`windows`: each part added back where it was seen."""
     height, width = size[0] + 2 * padding[0], size[1] + 2 * padding[1]
     total: Tensor | None = None
@@ -134,7 +138,15 @@ def _(ctx: Context, g: Tensor) -> Any:
 
 @composite()
 def conv2d_input_vjp(
-    g: Tensor, weight: Tensor, /, *, input_size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+    g: Tensor,
+    weight: Tensor,
+    /,
+    *,
+    input_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
 ) -> Tensor:
     """Gradient of ``conv2d`` with respect to its input (a transposed convolution).
 
@@ -143,7 +155,9 @@ def conv2d_input_vjp(
     n, o, oh, ow = g.shape
     _, cg, kh, kw = weight.shape
     if (oh, ow) != out_extents(input_size, (kh, kw), stride, padding, dilation) or o != weight.shape[0]:
-        raise ShapeError(f"gradient {g.shape} does not fit weight {weight.shape} and an input of {input_size}")
+        raise ShapeError(
+            f"gradient {g.shape} does not fit weight {weight.shape} and an input of {input_size}"
+        )
     rows = weight.reshape(groups, o // groups, cg * kh * kw).swapaxes(-1, -2)
     columns = matmul(rows, g.reshape(n, groups, o // groups, oh * ow))
     columns = columns.reshape(n, groups * cg, kh * kw, oh, ow)
@@ -161,7 +175,9 @@ def conv2d_weight_vjp(
     """
     n, o, oh, ow = g.shape
     c = x.shape[1]
-    if (oh, ow) != out_extents((x.shape[2], x.shape[3]), kernel_size, stride, padding, dilation) or n != x.shape[0]:
+    if (oh, ow) != out_extents(
+        (x.shape[2], x.shape[3]), kernel_size, stride, padding, dilation
+    ) or n != x.shape[0]:
         raise ShapeError(f"gradient {g.shape} does not fit an input {x.shape} and a kernel of {kernel_size}")
     outgoing = g.reshape(n, groups, o // groups, oh * ow).transpose(1, 2, 0, 3)
     outgoing = outgoing.reshape(groups, o // groups, n * oh * ow)
@@ -176,7 +192,9 @@ def conv2d_weight_vjp(
 def _(ctx: Context, g: Tensor) -> Any:
     outgoing, weight = ctx.inputs
     attrs = {name: ctx.attrs[name] for name in ("stride", "padding", "dilation", "groups")}
-    return conv2d(g, weight, None, **attrs), conv2d_weight_vjp(outgoing, g, kernel_size=weight.shape[2:], **attrs)
+    return conv2d(g, weight, None, **attrs), conv2d_weight_vjp(
+        outgoing, g, kernel_size=weight.shape[2:], **attrs
+    )
 
 
 @conv2d_weight_vjp.defvjp(inputs=(0, 1))
@@ -200,7 +218,9 @@ def conv1d(
 ) -> Tensor:
     """``conv2d`` over one axis: x ``[N, C, L]``, weight ``[O, C/groups, K]``, bias ``[O]``; result ``[N, O, OL]``."""
     if x.ndim != 3 or weight.ndim != 3:
-        raise ShapeError(f"needs input [N, C, L] and weight [O, C/groups, K], got {x.shape} and {weight.shape}")
+        raise ShapeError(
+            f"needs input [N, C, L] and weight [O, C/groups, K], got {x.shape} and {weight.shape}"
+        )
     out = conv2d(
         x.expand_dims(2),
         weight.expand_dims(2),

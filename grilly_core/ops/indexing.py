@@ -47,7 +47,9 @@ def _(ctx: Context, g: Tensor) -> Any:
 def _scatter_add(x: Spec, index: Spec, src: Spec, *, axis: int) -> Spec:
     wanted = _gather(x, index, axis=axis)
     if src.shape != wanted.shape:
-        raise ShapeError(f"src has shape {src.shape}; x {x.shape} and index {index.shape} need {wanted.shape}")
+        raise ShapeError(
+            f"src has shape {src.shape}; x {x.shape} and index {index.shape} need {wanted.shape}"
+        )
     return Spec(x.shape, same_dtype(x, src))
 
 
@@ -76,7 +78,10 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 
 def _basic(x: Tensor, items: list[Any]) -> Tensor:
-    start, stop, step, shape = [], [], [], []
+    start: list[int] = []
+    stop: list[int] = []
+    step: list[int] = []
+    shape: list[int] = []
     arrays: list[tuple[int, Any]] = []
     for item in items:
         if item is None:
@@ -86,7 +91,9 @@ def _basic(x: Tensor, items: list[Any]) -> Tensor:
         if isinstance(item, slice):
             a, b, s = item.indices(extent)
             if s < 1:
-                raise ShapeError("slices with a negative step are not supported; gather with a reversed index")
+                raise ShapeError(
+                    "slices with a negative step are not supported; gather with a reversed index"
+                )
             b = builtins.max(a, b)
             shape.append(-(-(b - a) // s))
         elif isinstance(item, Tensor | np.ndarray | list):
@@ -113,7 +120,9 @@ def _position(item: Any, extent: int, x: Tensor) -> tuple[int, int, int]:
     try:
         position = operator.index(item)
     except TypeError:
-        raise DTypeError(f"an index must be ints, slices, None, ... or an integer array, got {item!r}") from None
+        raise DTypeError(
+            f"an index must be ints, slices, None, ... or an integer array, got {item!r}"
+        ) from None
     if not -extent <= position < extent:
         raise IndexError(f"index {position} is out of range for shape {x.shape}")
     position %= extent

@@ -7,7 +7,15 @@ from typing import Any
 from grilly_core.errors import ArgumentError, DTypeError, ShapeError
 from grilly_core.spec import FLOATS, Spec
 
-__all__ = ["broadcast", "broadcast_bool", "broadcast_shapes", "check_axis", "float_unary", "same", "same_dtype"]
+__all__ = [
+    "broadcast",
+    "broadcast_bool",
+    "broadcast_shapes",
+    "check_axis",
+    "float_unary",
+    "same",
+    "same_dtype",
+]
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
@@ -35,7 +43,9 @@ def same_dtype(*specs: Spec) -> str:
     """
     dtypes = {spec.dtype for spec in specs}
     if len(dtypes) != 1:
-        raise DTypeError(f"dtypes differ: {' and '.join(s.dtype for s in specs)}; convert one with x.astype(...)")
+        raise DTypeError(
+            f"dtypes differ: {' and '.join(s.dtype for s in specs)}; convert one with x.astype(...)"
+        )
     return specs[0].dtype
 
 

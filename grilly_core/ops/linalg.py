@@ -60,7 +60,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /) -> Tensor:
     Shapes: x ``[..., in]``, weight ``[out, in]``, bias ``[out]``; result ``[..., out]``.
     """
     if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
-        raise ShapeError(f"input {x.shape} does not fit weight {weight.shape}: the last axis must be the weight's second")
+        raise ShapeError(
+            f"input {x.shape} does not fit weight {weight.shape}: the last axis must be the weight's second"
+        )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"bias {bias.shape} does not fit weight {weight.shape}")
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])

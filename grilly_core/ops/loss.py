@@ -76,7 +76,9 @@ def _reduce(loss: Tensor, reduction: str) -> Tensor:
 
 
 @composite()
-def cross_entropy(logits: Tensor, labels: Tensor, /, *, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
+def cross_entropy(
+    logits: Tensor, labels: Tensor, /, *, label_smoothing: float = 0.0, reduction: str = "mean"
+) -> Tensor:
     """Cross entropy of softmax probabilities and labels, in nats.
 
     Shapes: logits ``[N, C]``, labels int32 ``[N]``; a scalar, or ``[N]`` with ``reduction='none'``. A label outside

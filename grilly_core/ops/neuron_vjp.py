@@ -131,7 +131,11 @@ def plif_multi_step_vjp(
     grads, g_v0 = _back_through_time(g_s, g_v, g_h, h, 1.0 - k, v_threshold, v_reset, detach_reset, surrogate)
     g_k: Tensor | None = None
     for t, g in enumerate(grads):
-        before = v if t == 0 else reset(h[t - 1], spike(h[t - 1] - v_threshold, surrogate=surrogate), v_threshold, v_reset)
+        before = (
+            v
+            if t == 0
+            else reset(h[t - 1], spike(h[t - 1] - v_threshold, surrogate=surrogate), v_threshold, v_reset)
+        )
         leak = before - (v_reset or 0.0)
         term = (g * (x[t] - leak if decay_input else -leak)).sum()
         g_k = term if g_k is None else g_k + term
@@ -182,9 +186,13 @@ def _step_back(ctx: Context, vjp: Op, g_s: Tensor | None, g_v: Tensor | None) ->
     """One step back is all steps back with T = 1; H is one charge away from the saved x and v."""
     x, v, *k = ctx.inputs
     attrs = ctx.attrs
-    h = charge(x, v, k[0] if k else attrs.get("k"), attrs["v_reset"], attrs.get("decay_input", True)).expand_dims(0)
+    h = charge(
+        x, v, k[0] if k else attrs.get("k"), attrs["v_reset"], attrs.get("decay_input", True)
+    ).expand_dims(0)
     more = (x.expand_dims(0), v, *k) if k else ()
-    g_x, *rest = vjp(_spike_gradient(None if g_s is None else g_s.expand_dims(0), h), g_v, None, h, *more, **attrs)
+    g_x, *rest = vjp(
+        _spike_gradient(None if g_s is None else g_s.expand_dims(0), h), g_v, None, h, *more, **attrs
+    )
     return (g_x.squeeze(0), *rest)
 
 

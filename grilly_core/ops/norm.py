@@ -99,7 +99,13 @@ def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, axes: int) ->
 
 @composite()
 def layer_norm(
-    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, /, *, axes: int = 1, eps: float = 1e-5
+    x: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    /,
+    *,
+    axes: int = 1,
+    eps: float = 1e-5,
 ) -> Tensor:
     """Mean 0 and variance 1 over the last ``axes`` axes of each sample, then scaled and shifted.
 

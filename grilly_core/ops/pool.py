@@ -28,7 +28,9 @@ def _check(x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
 
 
 @composite()
-def max_pool2d(x: Tensor, /, *, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0)) -> tuple[Tensor, Tensor]:
+def max_pool2d(
+    x: Tensor, /, *, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0)
+) -> tuple[Tensor, Tensor]:
     """Largest element of each window, and its place in the window.
 
     Shapes: x ``[N, C, H, W]``; both results ``[N, C, OH, OW]``. The place (int32, ``row * KW + column``) is the
@@ -40,7 +42,9 @@ def max_pool2d(x: Tensor, /, *, kernel_size: Pair, stride: Pair, padding: Pair =
     place = full(best.shape, 0, "int32", best._backend)
     for i, part in enumerate(seen[1:], 1):
         # NaN is the only value unequal to itself; the first one stays.
-        take = where(equal(best, best), logical_or(greater(part, best), logical_not(equal(part, part))), False)
+        take = where(
+            equal(best, best), logical_or(greater(part, best), logical_not(equal(part, part))), False
+        )
         best, place = where(take, part, best), where(take, i, place)
     return best, place
 
@@ -95,12 +99,16 @@ def _(ctx: Context, g: Tensor) -> Any:
 
 
 @composite()
-def avg_pool2d_vjp(g: Tensor, /, *, input_size: Pair, kernel_size: Pair, stride: Pair, padding: Pair) -> Tensor:
+def avg_pool2d_vjp(
+    g: Tensor, /, *, input_size: Pair, kernel_size: Pair, stride: Pair, padding: Pair
+) -> Tensor:
     """Gradient of ``avg_pool2d``: each window's gradient in equal shares. Result ``[N, C, *input_size]``."""
     if g.shape[2:] != out_extents(input_size, kernel_size, stride, padding):
         raise ShapeError(f"gradient {g.shape} does not fit an input of {input_size}")
     share = g * (1.0 / (kernel_size[0] * kernel_size[1]))
-    return unwindow([share] * (kernel_size[0] * kernel_size[1]), input_size, kernel_size, stride, padding, _ONE)
+    return unwindow(
+        [share] * (kernel_size[0] * kernel_size[1]), input_size, kernel_size, stride, padding, _ONE
+    )
 
 
 @avg_pool2d_vjp.defvjp()

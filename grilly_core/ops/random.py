@@ -57,7 +57,9 @@ def _random_bits(*, shape: tuple[int, ...], seed: int, stream: int, bits: int) -
 
 
 @primitive(infer=_random_bits, differentiable=False)
-def random_bits(*, shape: tuple[int, ...], seed: Dynamic[int], stream: Dynamic[int], bits: int = 32) -> Tensor:
+def random_bits(
+    *, shape: tuple[int, ...], seed: Dynamic[int], stream: Dynamic[int], bits: int = 32
+) -> Tensor:
     """The upper ``bits`` bits of Philox words, as uint32 in ``[0, 2**bits)``.
 
     Args:

@@ -152,7 +152,10 @@ def _concat(xs: Sequence[Spec], *, axis: int) -> Spec:
     first = xs[0]
     check_axis(first, axis)
     for x in xs:
-        if x.ndim != first.ndim or x.shape[:axis] + x.shape[axis + 1 :] != first.shape[:axis] + first.shape[axis + 1 :]:
+        if (
+            x.ndim != first.ndim
+            or x.shape[:axis] + x.shape[axis + 1 :] != first.shape[:axis] + first.shape[axis + 1 :]
+        ):
             raise ShapeError(f"shapes {first.shape} and {x.shape} differ beyond axis {axis}")
     total = 0
     for x in xs:

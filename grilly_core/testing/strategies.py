@@ -131,7 +131,12 @@ def _steps(dtype: str, low: float, high: float) -> tuple[int, int, float]:
 
 
 def on_grid(
-    rng: np.random.Generator, shape: Shape, dtype: str = "float32", *, low: float = -LIMIT, high: float = LIMIT
+    rng: np.random.Generator,
+    shape: Shape,
+    dtype: str = "float32",
+    *,
+    low: float = -LIMIT,
+    high: float = LIMIT,
 ) -> np.ndarray:
     """Random values of the grid in ``[low, high]``; sixteen times that for integers, 0 and 1 for bool.
 
@@ -172,7 +177,12 @@ def grid(
 
 
 def arrays(
-    dtypes: Collection[str], kinds: Sequence[str] = DTYPES, *, min_ndim: int = 0, empty: bool = True, **limits: Any
+    dtypes: Collection[str],
+    kinds: Sequence[str] = DTYPES,
+    *,
+    min_ndim: int = 0,
+    empty: bool = True,
+    **limits: Any,
 ) -> SearchStrategy[np.ndarray]:
     """An array of grid values of any shape and of a dtype among ``dtypes`` and ``kinds``."""
     return st.tuples(shapes(min_ndim, empty=empty), dtype_of(dtypes, kinds)).flatmap(

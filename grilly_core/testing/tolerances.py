@@ -12,7 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["BLAME", "EXACT", "MARGIN", "NEURONS", "Tolerance", "gradient_tolerance", "neuron_scales", "value_tolerance"]
+__all__ = [
+    "BLAME",
+    "EXACT",
+    "MARGIN",
+    "NEURONS",
+    "Tolerance",
+    "gradient_tolerance",
+    "neuron_scales",
+    "value_tolerance",
+]
 
 # Roundings in float64 are this much finer than in float32.
 _FINER = 2.0**-29

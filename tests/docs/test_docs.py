@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("backends/*/README.md")])
+DOCUMENTS = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("backends/*/README.md"),
+    ]
+)
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -44,7 +51,11 @@ def test_layers_named_in_the_readme_exist() -> None:
     from grilly import nn
 
     table = (ROOT / "README.md").read_text().split("## What there is", 1)[1].split("\n## ", 1)[0]
-    rows = [row for row in table.splitlines() if row.startswith(("| neurons", "| surrogates", "| layers", "| norms", "| contain"))]
+    rows = [
+        row
+        for row in table.splitlines()
+        if row.startswith(("| neurons", "| surrogates", "| layers", "| norms", "| contain"))
+    ]
     assert len(rows) == 5
     for row in rows:
         for name in re.findall(r"`(\w+?)(?:1d/2d)?`", row):

@@ -31,7 +31,9 @@ class NumpyBackend(Backend):
         if device not in (None, "", "cpu"):
             raise ConfigError(f"backend numpy has one device, 'cpu', not {device!r}")
         threads = thread_count()
-        self.device = f"{platform.machine()} CPU, {threads} thread{'s' if threads > 1 else ''}, NumPy {np.__version__}"
+        self.device = (
+            f"{platform.machine()} CPU, {threads} thread{'s' if threads > 1 else ''}, NumPy {np.__version__}"
+        )
 
     def from_numpy(self, array: np.ndarray) -> np.ndarray:
         """A C-contiguous copy."""

@@ -1,7 +1,18 @@
 """All kernels, one module per family of ops; ``kernels`` is the backend's table."""
 
 from grilly_core.extend import FLOATS, KernelTable, registry
-from grilly_numpy.kernels import conv, elementwise, neuron, neuron_vjp, norm, optim, pool, random, shape, softmax
+from grilly_numpy.kernels import (
+    conv,
+    elementwise,
+    neuron,
+    neuron_vjp,
+    norm,
+    optim,
+    pool,
+    random,
+    shape,
+    softmax,
+)
 
 __all__ = ["kernels"]
 

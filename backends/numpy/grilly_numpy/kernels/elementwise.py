@@ -25,7 +25,6 @@ _add_reduce: Any = np.add.reduce
 _maximum_reduce: Any = np.maximum.reduce
 
 
-
 def _blocked(function: Callable[..., Any], result: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
     """``function`` over equal ranges of contiguous arrays, on the threads."""
     flat = [a.reshape(-1) for a in arrays]

@@ -57,7 +57,9 @@ def concat(device: Any, xs: list[np.ndarray], /, *, axis: int) -> Any:
 
 def _in_range(index: np.ndarray, extent: int) -> None:
     if index.size and (index.min() < 0 or index.max() >= extent):
-        raise IndexError(f"indices from {index.min()} to {index.max()} are out of range for an axis of extent {extent}")
+        raise IndexError(
+            f"indices from {index.min()} to {index.max()} are out of range for an axis of extent {extent}"
+        )
 
 
 def gather(device: Any, x: np.ndarray, index: np.ndarray, /, *, axis: int) -> Any:
