@@ -92,7 +92,7 @@ class Op:
         self.sequences = frozenset(sequences)
         self.attributes = attributes
         self.dynamic = frozenset(dynamic)
-        self._required = tuple(name for name, value in attributes.items() if value is REQUIRED)
+        self._required = frozenset(name for name, value in attributes.items() if value is REQUIRED)
         self._order = tuple(attributes)
         self._static = tuple(name for name in attributes if name not in dynamic)
 
@@ -132,9 +132,7 @@ class Op:
             ArgumentError: for an unknown or missing attribute.
         """
         values = {**self.attributes, **attrs}
-        if len(values) != len(self._order) or not all(  # noqa: C419
-            [name in attrs for name in self._required]
-        ):
+        if len(values) != len(self._order) or not attrs.keys() >= self._required:
             unknown = [name for name in attrs if name not in self.attributes]
             missing = [name for name in self._required if name not in attrs]
             said = f"unknown attributes {unknown}" if unknown else f"missing attributes {missing}"
