@@ -18,8 +18,10 @@ VARIABLES = {
     "GRILLY_BLOCK": "comma-separated names of backends never to load",
     "GRILLY_NUMPY_POOL_MB": "idle memory the NumPy backend keeps for later arrays, in megabytes (256)",
     "GRILLY_NUM_THREADS": "threads of the NumPy backend",
+    "GRILLY_ORACLE": "folder of golden cases (test suite)",
     "GRILLY_PROFILE": "1: print time and bandwidth per op (backends on a device)",
     "GRILLY_REQUIRE_NATIVE": "1: refuse ops that would run as composites",
+    "GRILLY_TEST_REQUIRE": "comma-separated names of backends that must open (test suite)",
     "GRILLY_VK_SYNC": "1: submit Vulkan work op by op, naming the one that fails",
 }
 """Every variable grilly reads, with its meaning."""
