@@ -80,7 +80,9 @@ def _moved(args: Arrays, at: int, by: np.ndarray) -> list[Any]:
     return [[move(item) for item in arg] if isinstance(arg, list) else move(arg) for arg in args]
 
 
-def _cotangents(function: Callable[..., Any], args: Arrays, rng: np.random.Generator) -> dict[int, np.ndarray]:
+def _cotangents(
+    function: Callable[..., Any], args: Arrays, rng: np.random.Generator
+) -> dict[int, np.ndarray]:
     results = _results(function, to_tensors(args))
     found = {i: rng.standard_normal(y.shape) for i, y in enumerate(results) if y.requires_grad}
     assert found, "no result carries a gradient"

@@ -6,19 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from checks import check_vjp, flat, gradients, to_tensors
+from unit.vjp_cases import CASES, Case
+
 from grilly_core import ops
 from grilly_core.op import registry
 from grilly_core.tensor import tensor
-from unit.vjp_cases import CASES, Case
 
 SPIKING = {
     "spike", "if_step", "lif_step", "plif_step", "if_multi_step", "lif_multi_step", "plif_multi_step",
 }  # fmt: skip
 """Their gradient is a surrogate's: test_vjp_neurons.py."""
 
-ROWS = [pytest.param(name, case, id=f"{name}-{i}") for name, row in CASES.items() for i, case in enumerate(row)]
+ROWS = [
+    pytest.param(name, case, id=f"{name}-{i}") for name, row in CASES.items() for i, case in enumerate(row)
+]
 COMPOSITES = [row for row in ROWS if not registry()[str(row.values[0])].is_primitive]
 
 
@@ -28,7 +30,9 @@ def test_every_differentiable_op_has_a_row() -> None:
 
 
 def test_primitives_and_fused_composites_that_are_differentiable_have_a_rule() -> None:
-    without = [op.name for op in registry().values() if op.is_primitive and op.differentiable and op.rule is None]
+    without = [
+        op.name for op in registry().values() if op.is_primitive and op.differentiable and op.rule is None
+    ]
     assert without == []
 
 

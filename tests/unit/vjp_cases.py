@@ -136,11 +136,18 @@ CASES: dict[str, list[Case]] = {
         case(apart(4, 3), axis=(1,), keepdims=True),
         case(apart(4), axis=(0,), keepdims=False),
     ],
-    "mean": [case(normal(2, 3, 4), axis=(1, 2), keepdims=False), case(normal(2, 3), axis=(0,), keepdims=True)],
+    "mean": [
+        case(normal(2, 3, 4), axis=(1, 2), keepdims=False),
+        case(normal(2, 3), axis=(0,), keepdims=True),
+    ],
     "var": [case(normal(2, 3, 4), axis=(0, 2), keepdims=False), case(normal(2, 3), axis=(1,), keepdims=True)],
     "reshape": [case(normal(2, 6), shape=(3, 1, 4)), case(normal(1), shape=())],
     "transpose": [case(normal(2, 3, 4), axes=(2, 0, 1)), case(normal(2), axes=(0,))],
-    "broadcast_to": [case(normal(3, 1), shape=(2, 3, 4)), case(normal(), shape=(2,)), case(normal(2), shape=(2,))],
+    "broadcast_to": [
+        case(normal(3, 1), shape=(2, 3, 4)),
+        case(normal(), shape=(2,)),
+        case(normal(2), shape=(2,)),
+    ],
     "strided_slice": [
         case(normal(5, 6), start=(1, 0), stop=(5, 6), step=(2, 4)),
         case(normal(4), start=(2,), stop=(2,), step=(1,)),
