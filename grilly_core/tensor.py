@@ -181,6 +181,23 @@ class Tensor:
         target = selection.resolve(backend)
         return out if target is out._backend else _transfer(out, target)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """A leaf of the same contents on the same backend, so that ``copy.deepcopy(net)`` works.
+
+        Raises:
+            GradientError: for a tensor on the tape, e.g. the state of a network that was not reset.
+        """
+        if self._node is not None:
+            raise GradientError(
+                "only leaves can be copied deeply, this tensor was made by an op; for a network call "
+                "grilly.functional.reset_net(net) or detach_net(net) first"
+            )
+        fresh = type(self).__new__(type(self))
+        Tensor.__init__(fresh, self._data, self._backend, self.spec, self.requires_grad)
+        memo[id(self)] = fresh
+        fresh.grad = None if self.grad is None else self.grad.__deepcopy__(memo)
+        return fresh
+
     # Gradients
 
     def detach(self) -> Tensor:
