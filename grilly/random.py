@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from grilly._checks import whole_number
 from grilly_core import selection
-from grilly_core.errors import ArgumentError
+from grilly_core.errors import DTypeError
 from grilly_core.ops.random import philox, uniform
-from grilly_core.spec import canonical_dtype
+from grilly_core.spec import FLOATS, canonical_dtype
 from grilly_core.tensor import Tensor, tensor
 
 __all__ = ["get_state", "next_stream", "rand", "randn", "seed", "set_state"]
@@ -34,9 +35,7 @@ def seed(value: int) -> None:
         >>> bool((grilly.rand(2).numpy() == first).all())
         True
     """
-    if not isinstance(value, int | np.integer) or not 0 <= value < 2**64:
-        raise ArgumentError(f"a seed must be an integer from 0 to 2**64 - 1, got {value!r}")
-    _state.update(seed=int(value), stream=0)
+    _state.update(seed=whole_number(value, "a seed", 0, 2**64 - 1), stream=0)
 
 
 def get_state() -> tuple[int, int]:
@@ -46,8 +45,9 @@ def get_state() -> tuple[int, int]:
 
 def set_state(state: tuple[int, int]) -> None:
     """Continue a sequence where ``get_state`` was called."""
+    stream = whole_number(state[1], "the number of the next draw", 0, 2**64 - 1)
     seed(state[0])
-    _state["stream"] = int(state[1])
+    _state["stream"] = stream
 
 
 def next_stream() -> tuple[int, int]:
@@ -59,7 +59,14 @@ def next_stream() -> tuple[int, int]:
 
 def _shape(shape: Any) -> tuple[int, ...]:
     extents = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-    return tuple([int(extent) for extent in extents])
+    return tuple([whole_number(extent, "an extent of shape", 0) for extent in extents])
+
+
+def _float_dtype(dtype: Any, owner: str) -> str:
+    name = canonical_dtype(dtype)
+    if name not in FLOATS:
+        raise DTypeError(f"{owner} draws float32 or float64, not {name}; convert the result with astype")
+    return name
 
 
 def rand(shape: Any, dtype: Any = "float32") -> Tensor:
@@ -70,7 +77,7 @@ def rand(shape: Any, dtype: Any = "float32") -> Tensor:
         dtype: float32 or float64.
     """
     number, stream = next_stream()
-    return uniform(_shape(shape), number, stream, canonical_dtype(dtype), selection.current_backend())
+    return uniform(_shape(shape), number, stream, _float_dtype(dtype, "rand"), selection.current_backend())
 
 
 def host_uniform(shape: tuple[int, ...]) -> np.ndarray:
@@ -87,5 +94,10 @@ def host_normal(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def randn(shape: Any, dtype: Any = "float32") -> Tensor:
-    """Standard normal numbers on the active backend."""
-    return tensor(host_normal(_shape(shape)), dtype=dtype)
+    """Standard normal numbers on the active backend.
+
+    Args:
+        shape: an int or a tuple.
+        dtype: float32 or float64.
+    """
+    return tensor(host_normal(_shape(shape)), dtype=_float_dtype(dtype, "randn"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from grilly_core.errors import ArgumentError, DataError
+from grilly._checks import whole_number
+from grilly_core.errors import DataError
 
 __all__ = ["as_labels", "as_samples", "check_lengths", "count_classes", "scale", "whole_number"]
 
@@ -17,26 +17,6 @@ IntArray: TypeAlias = npt.NDArray[np.int32]
 
 # Elements looked at in one go, so that a check never doubles the memory of a large data set.
 _BLOCK = 1 << 20
-
-
-def whole_number(value: Any, name: str, low: int, high: int | None = None) -> int:
-    """``value`` as an int between ``low`` and ``high``, both included.
-
-    Raises:
-        ArgumentError: not an integer, or outside.
-
-    Example:
-        >>> whole_number(np.int64(3), "batch_size", 1)
-        3
-    """
-    bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or number < low or (high is not None and number > high):
-        raise ArgumentError(f"{name} must be an integer {bounds}, got {value!r}")
-    return number
 
 
 def scale(x: npt.NDArray[Any]) -> FloatArray:

@@ -76,17 +76,28 @@ class ModuleList(_Numbered):
 def run_steps(module: Module, x: Tensor) -> Any:
     """A single-step module over all steps of ``[T, N, ...]``.
 
-    Sequences go layer by layer, so that a neuron inside runs its fused multi-step kernel; anything else is
-    called once per step.
+    Sequences go layer by layer, so that a neuron inside runs its fused multi-step kernel and a time container all
+    steps at once; anything else is called once per step.
+
+    Raises:
+        ArgumentError: a module that has to be called once per step has a time container inside.
     """
     if isinstance(module, BaseNode):
         return module.multi_step(x)
+    if isinstance(module, MultiStepContainer | SeqToANNContainer):
+        return module(x)
     if type(module) is Sequential and not (
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
     ):
         for child in module:
             x = run_steps(child, x)
         return x
+    for name, below in module.named_modules():
+        if isinstance(below, MultiStepContainer | SeqToANNContainer):
+            raise ArgumentError(
+                f"{type(module).__name__} would be called once per step, but {name} ({type(below).__name__}) in it takes "
+                "all steps [T, N, ...]; give its other layers step_mode='m' with F.set_step_mode(net, 'm')"
+            )
     return ops.stack([module(x[t]) for t in range(x.shape[0])])
 
 
@@ -102,7 +113,7 @@ class MultiStepContainer(Sequential):
         modules: applied in order at every step; neurons among them run all steps in one fused kernel.
 
     Raises:
-        ValueError: a child in step mode 'm'.
+        ArgumentError: a child in step mode 'm', or another time container.
 
     Example:
         >>> import numpy as np
@@ -122,6 +133,11 @@ class MultiStepContainer(Sequential):
                     f"MultiStepContainer runs single-step modules, but {name} ({type(module).__name__}) has step_mode='m'; "
                     "use 's' inside, or leave the container out"
                 )
+            if name and isinstance(module, MultiStepContainer | SeqToANNContainer):
+                raise ArgumentError(
+                    f"MultiStepContainer runs single-step modules, but {name} ({type(module).__name__}) takes all steps "
+                    "itself; put it beside the container, not inside"
+                )
 
     def forward(self, x: Tensor) -> Any:
         _check_time(x, self)
@@ -135,7 +151,8 @@ class SeqToANNContainer(Sequential):
     """Stateless modules on sequences: ``[T, N, ...] -> [T*N, ...]``, one call, and back.
 
     Raises:
-        ValueError: a child that keeps state (it would mix up time and batch) or is in step mode 'm'.
+        ArgumentError: a child that keeps state (it would mix up time and batch), is in step mode 'm', or is
+            another time container.
 
     Example:
         >>> import numpy as np
@@ -159,6 +176,11 @@ class SeqToANNContainer(Sequential):
                 raise ArgumentError(
                     f"SeqToANNContainer: {name} ({type(module).__name__}) has step_mode='m'; inside it sees [T*N, ...], "
                     "so use 's'"
+                )
+            if name and isinstance(module, MultiStepContainer | SeqToANNContainer):
+                raise ArgumentError(
+                    f"SeqToANNContainer: {name} ({type(module).__name__}) takes [T, N, ...], but inside it would see "
+                    "[T*N, ...]; put it beside the container, not inside"
                 )
 
     def forward(self, x: Tensor) -> Any:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from grilly._checks import whole_number, whole_numbers
 from grilly.nn import init
-from grilly.nn.linear import check_size, uniform_bias
-from grilly.nn.module import check_rank
+from grilly.nn.checks import check_input, check_rank
+from grilly.nn.linear import uniform_bias
 from grilly.nn.parameter import Parameter
 from grilly.nn.step import StepModule, fold_time
 from grilly_core import ops
@@ -19,22 +20,6 @@ __all__ = [
 ]  # fmt: skip
 
 _LAYOUT = {1: ("[N, C, L]", "[T, N, C, L]"), 2: ("[N, C, H, W]", "[T, N, C, H, W]")}
-
-
-def as_tuple(value: Any, count: int, name: str, owner: str, least: int = 1) -> tuple[int, ...]:
-    """A number for every spatial axis, or one for all of them."""
-    given = (
-        (value,) * count
-        if isinstance(value, int)
-        else tuple(value)
-        if isinstance(value, tuple | list)
-        else ()
-    )
-    if len(given) != count or any(isinstance(v, bool) or not isinstance(v, int) or v < least for v in given):
-        raise ArgumentError(
-            f"{owner}: {name} must be a whole number of at least {least} or {count} of them, got {value!r}"
-        )
-    return given
 
 
 def as_pair(value: tuple[int, ...], fill: int) -> tuple[int, int]:
@@ -61,22 +46,23 @@ class _Conv(StepModule):
     ) -> None:
         super().__init__(step_mode)
         owner = type(self).__name__
-        self.in_channels = check_size(in_channels, "in_channels", owner)
-        self.out_channels = check_size(out_channels, "out_channels", owner)
-        self.groups = check_size(groups, "groups", owner)
-        if in_channels % groups or out_channels % groups:
+        self.in_channels = whole_number(in_channels, f"{owner}: in_channels", 1)
+        self.out_channels = whole_number(out_channels, f"{owner}: out_channels", 1)
+        self.groups = whole_number(groups, f"{owner}: groups", 1)
+        if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ArgumentError(
                 f"{owner}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
             )
-        self.kernel_size = as_tuple(kernel_size, self.axes, "kernel_size", owner)
-        self.stride = as_tuple(stride, self.axes, "stride", owner)
-        self.padding = as_tuple(padding, self.axes, "padding", owner, least=0)
-        self.dilation = as_tuple(dilation, self.axes, "dilation", owner)
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        self.kernel_size = whole_numbers(kernel_size, self.axes, f"{owner}: kernel_size")
+        self.stride = whole_numbers(stride, self.axes, f"{owner}: stride")
+        self.padding = whole_numbers(padding, self.axes, f"{owner}: padding", low=0)
+        self.dilation = whole_numbers(dilation, self.axes, f"{owner}: dilation")
+        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         self.weight = init.kaiming_uniform_(Parameter(zeros(shape)), gain=math.sqrt(1 / 3))
-        self.bias = uniform_bias(out_channels, math.prod(shape[1:])) if bias else None
+        self.bias = uniform_bias(self.out_channels, math.prod(shape[1:])) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
+        check_input(self, x, self.weight)
         check_rank(self, x, *_LAYOUT[self.axes], self.step_mode)
         channels = x.shape[-1 - self.axes]
         if channels != self.in_channels:
@@ -171,15 +157,18 @@ class _Pool(StepModule):
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, step_mode: str = "s") -> None:
         super().__init__(step_mode)
         owner = type(self).__name__
-        self.kernel_size = as_tuple(kernel_size, self.axes, "kernel_size", owner)
-        self.stride = self.kernel_size if stride is None else as_tuple(stride, self.axes, "stride", owner)
-        self.padding = as_tuple(padding, self.axes, "padding", owner, least=0)
+        self.kernel_size = whole_numbers(kernel_size, self.axes, f"{owner}: kernel_size")
+        self.stride = (
+            self.kernel_size if stride is None else whole_numbers(stride, self.axes, f"{owner}: stride")
+        )
+        self.padding = whole_numbers(padding, self.axes, f"{owner}: padding", low=0)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
             raise ArgumentError(
                 f"{owner}: padding {padding!r} must be at most half of kernel_size {kernel_size!r}"
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        check_input(self, x)
         check_rank(self, x, *_LAYOUT[self.axes], self.step_mode)
         return fold_time(x, self.step_mode, self._pool)
 
@@ -268,9 +257,10 @@ class _AdaptiveAvgPool(StepModule):
 
     def __init__(self, output_size: Any, step_mode: str = "s") -> None:
         super().__init__(step_mode)
-        self.output_size = as_tuple(output_size, self.axes, "output_size", type(self).__name__)
+        self.output_size = whole_numbers(output_size, self.axes, f"{type(self).__name__}: output_size")
 
     def forward(self, x: Tensor) -> Tensor:
+        check_input(self, x)
         check_rank(self, x, *_LAYOUT[self.axes], self.step_mode)
         return fold_time(x, self.step_mode, self._pool)
 

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from grilly import random
+from grilly._checks import finite_number, whole_number
 from grilly.nn import init
+from grilly.nn.checks import check_input
 from grilly.nn.module import Module
 from grilly.nn.parameter import Parameter
 from grilly.nn.step import StepModule
 from grilly_core import ops
-from grilly_core.errors import ArgumentError, ShapeError, StateError
+from grilly_core.errors import ShapeError, StateError
 from grilly_core.ops.random import uniform
 from grilly_core.tensor import Tensor, zeros
 
-__all__ = ["Dropout", "Flatten", "Identity", "LeakyReLU", "Linear", "ReLU", "Softmax", "Tanh", "check_size"]
-
-
-def check_size(value: Any, name: str, owner: str) -> int:
-    """A number of features or channels: a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ArgumentError(f"{owner}: {name} must be a whole number of at least 1, got {value!r}")
-    return value
+__all__ = ["Dropout", "Flatten", "Identity", "LeakyReLU", "Linear", "ReLU", "Softmax", "Tanh"]
 
 
 def uniform_bias(size: int, fan_in: int) -> Parameter:
@@ -56,14 +50,15 @@ class Linear(StepModule):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, step_mode: str = "s") -> None:
         super().__init__(step_mode)
-        self.in_features = check_size(in_features, "in_features", "Linear")
-        self.out_features = check_size(out_features, "out_features", "Linear")
+        self.in_features = whole_number(in_features, "Linear: in_features", 1)
+        self.out_features = whole_number(out_features, "Linear: out_features", 1)
         self.weight = init.kaiming_uniform_(
-            Parameter(zeros((out_features, in_features))), gain=math.sqrt(1 / 3)
+            Parameter(zeros((self.out_features, self.in_features))), gain=math.sqrt(1 / 3)
         )
-        self.bias = uniform_bias(out_features, in_features) if bias else None
+        self.bias = uniform_bias(self.out_features, self.in_features) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
+        check_input(self, x, self.weight)
         if x.ndim < 1 or x.shape[-1] != self.in_features:
             raise ShapeError(
                 f"Linear({self.in_features}, {self.out_features}) takes [..., {self.in_features}], got {x.shape}"
@@ -170,9 +165,7 @@ class Dropout(StepModule):
 
     def __init__(self, p: float = 0.5, step_mode: str = "s") -> None:
         super().__init__(step_mode)
-        if not 0 <= p < 1:
-            raise ArgumentError(f"Dropout: p must lie in [0, 1), got {p!r}")
-        self.p = float(p)
+        self.p = finite_number(p, "Dropout: p", 0.0, 1.0)
         self.register_memory("mask", None)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,7 +11,13 @@ from grilly_core.tensor import Tensor
 __all__ = ["CrossEntropyLoss", "MSELoss"]
 
 
-class CrossEntropyLoss(Module):
+class _Loss(Module):
+    def _as_tensor(self, value: Any) -> Any:
+        # Labels are integers and a target has the dtype of the output: F decides.
+        return value
+
+
+class CrossEntropyLoss(_Loss):
     """``F.cross_entropy`` as a module.
 
     Args:
@@ -29,15 +35,11 @@ class CrossEntropyLoss(Module):
         super().__init__()
         self.label_smoothing, self.reduction = label_smoothing, reduction
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # Labels are integers, so arguments are not converted to the module's dtype.
-        return self.forward(*args, **kwargs)
-
     def forward(self, logits: Any, labels: Any) -> Tensor:
         return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing, reduction=self.reduction)
 
 
-class MSELoss(Module):
+class MSELoss(_Loss):
     """``F.mse_loss`` as a module.
 
     Example:
@@ -50,5 +52,5 @@ class MSELoss(Module):
         super().__init__()
         self.reduction = reduction
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+    def forward(self, x: Any, target: Any) -> Tensor:
         return F.mse_loss(x, target, reduction=self.reduction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -9,11 +10,14 @@ import numpy as np
 
 from grilly.nn.parameter import Parameter
 from grilly_core import selection
-from grilly_core.errors import ArgumentError, CheckpointError, DTypeError, ShapeError, StateError
+from grilly_core.backend import Backend
+from grilly_core.errors import ArgumentError, CheckpointError, DTypeError, StateError
 from grilly_core.spec import FLOATS, canonical_dtype
 from grilly_core.tensor import Tensor, tensor
 
 __all__ = ["HookHandle", "Module"]
+
+_hook_numbers = itertools.count()
 
 
 class HookHandle:
@@ -21,7 +25,7 @@ class HookHandle:
 
     def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
         self._hooks = hooks
-        self._key = max(hooks, default=-1) + 1
+        self._key = next(_hook_numbers)
         hooks[self._key] = hook
 
     def remove(self) -> None:
@@ -64,6 +68,8 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         args = tuple([self._as_tensor(arg) for arg in args])
+        if kwargs:
+            kwargs = {name: self._as_tensor(arg) if _is_array(arg) else arg for name, arg in kwargs.items()}
         for hook in tuple(self._forward_pre_hooks.values()):
             replaced = hook(self, args)
             if replaced is not None:
@@ -77,7 +83,9 @@ class Module:
         return output
 
     def _as_tensor(self, value: Any) -> Any:
-        if isinstance(value, Tensor) or not isinstance(value, np.ndarray | list | tuple | float | int):
+        if isinstance(value, Tensor) or not (
+            _is_array(value) or isinstance(value, list | tuple | float | int)
+        ):
             return value
         return tensor(value, dtype=self._dtype)
 
@@ -96,6 +104,15 @@ class Module:
         if name in registries["_memories"]:
             registries["_memories"][name] = value
             return
+        if name in registries["_buffers"] and isinstance(value, Tensor) and not isinstance(value, Parameter):
+            registries["_buffers"][name] = value
+            object.__setattr__(self, name, value)
+            return
+        if name in registries["_parameters"] and not (value is None or isinstance(value, Parameter)):
+            raise ArgumentError(
+                f"{type(self).__name__}.{name} is a parameter; assign a Parameter (or None), or fill it with "
+                f"{name}.assign(array)"
+            )
         for kind in ("_parameters", "_modules", "_buffers"):
             registries[kind].pop(name, None)
         if isinstance(value, Parameter):
@@ -116,17 +133,13 @@ class Module:
             return memories[name]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
-    def register_buffer(self, name: str, value: Tensor) -> None:
-        """A tensor that is saved and moved with the module but not learnt (running statistics)."""
-        setattr(self, name, value)
-        self._buffers[name] = value
+    def register_buffer(self, name: str, value: Any) -> None:
+        """A tensor (or array) that is saved and moved with the module but not learnt (running statistics).
 
-    def set_buffer(self, name: str, value: Tensor) -> None:
-        """Give a registered buffer new contents."""
-        if name not in self._buffers:
-            raise ArgumentError(f"{type(self).__name__} has no buffer {name!r}")
-        object.__setattr__(self, name, value)
-        self._buffers[name] = value
+        Assigning a Tensor to the attribute later gives the buffer new contents.
+        """
+        setattr(self, name, value if isinstance(value, Tensor) else tensor(value))
+        self._buffers[name] = getattr(self, name)
 
     # State between calls
 
@@ -248,12 +261,18 @@ class Module:
         """The dtype raw arrays are given."""
         return np.dtype(self._dtype)
 
-    def to(self, backend: str | None = None, dtype: Any = None) -> Module:
+    def to(self, backend: str | Backend | None = None, dtype: Any = None) -> Module:
         """Move parameters, buffers and memories; change their float dtype. Returns itself.
+
+        Gradients are forgotten and memories are cut from the graph that made them.
 
         Args:
             backend: name of a backend, or None to stay.
             dtype: float32 or float64, or None to keep it.
+
+        Raises:
+            DTypeError: another dtype, or one that the backend does not have.
+            ConfigError, BackendUnavailable: no such backend, or it cannot be used here.
 
         Example:
             >>> from grilly import nn
@@ -266,7 +285,9 @@ class Module:
             raise DTypeError(f"a module's dtype is float32 or float64, not {name}")
 
         def moved(value: Any) -> Any:
-            return value.detach().to(target, dtype=name) if isinstance(value, Tensor) else value
+            if not isinstance(value, Tensor):
+                return value
+            return value.detach().to(target, dtype=name if value.spec.dtype in FLOATS else None)
 
         for module in self.modules():
             if name is not None:
@@ -276,7 +297,7 @@ class Module:
                 parameter._data, parameter._backend, parameter.spec = fresh._data, fresh._backend, fresh.spec
                 parameter.grad = None
             for key, value in list(module._buffers.items()):
-                module.set_buffer(key, moved(value))
+                setattr(module, key, moved(value))
             for key, value in module._memories.items():
                 module._memories[key] = moved(value)
         return self
@@ -284,11 +305,9 @@ class Module:
     # Saving
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Copies of all parameters and buffers by dotted name."""
+        """All parameters and buffers by dotted name, as Tensors that later updates do not change."""
         named = [*self.named_parameters(), *self.named_buffers()]
-        return {
-            name: tensor(value) if value.backend == "numpy" else value.detach() * 1 for name, value in named
-        }
+        return {name: value.detach() for name, value in named}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Fill parameters and buffers from NumPy arrays or Tensors; dtype and backend stay the module's.
@@ -305,9 +324,14 @@ class Module:
         own: dict[str, Tensor] = dict([*self.named_parameters(), *self.named_buffers()])
         missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own))
         wrong = [
-            f"{name} is {tuple(np.shape(state[name]))}, not {own[name].shape}"
+            f"{name} is {np.shape(state[name])}, not {own[name].shape}"
             for name in own
-            if name in state and tuple(state[name].shape) != own[name].shape
+            if name in state and np.shape(state[name]) != own[name].shape
+        ]
+        wrong += [
+            f"{name} has dtype {np.asarray(state[name]).dtype}, which is not numeric"
+            for name in own
+            if name in state and np.asarray(state[name]).dtype.kind not in "biuf"
         ]
         if wrong or (strict and (missing or unknown)):
             said = [f"missing {missing}"] * bool(missing) + [f"unknown {unknown}"] * bool(unknown) + wrong
@@ -319,7 +343,7 @@ class Module:
             for name, buffer in list(module._buffers.items()):
                 if prefix + name in state:
                     value = np.asarray(state[prefix + name])
-                    module.set_buffer(name, tensor(value, dtype=buffer.dtype, backend=buffer._backend))
+                    setattr(module, name, tensor(value, dtype=buffer.dtype, backend=buffer._backend))
 
     # Hooks
 
@@ -352,27 +376,6 @@ class Module:
         return f"{sum(parameter.size for parameter in self.parameters()):,}"
 
 
-def check_rank(layer: Module, x: Tensor, single: str, multi: str, step_mode: str) -> None:
-    """Refuse an input whose number of axes does not fit the layer's step mode.
-
-    Args:
-        layer: for the message.
-        x: the input.
-        single: the layout of single-step mode, e.g. ``"[N, C, H, W]"``.
-        multi: the layout of multi-step mode.
-        step_mode: the layer's mode.
-    """
-    wanted = multi if step_mode == "m" else single
-    if x.ndim == wanted.count(",") + 1:
-        return
-    other = single if step_mode == "m" else multi
-    cure = ""
-    if x.ndim == other.count(",") + 1:
-        cure = (
-            "; for one step set step_mode='s'"
-            if step_mode == "m"
-            else "; for a sequence set step_mode='m' or wrap the layer in SeqToANNContainer"
-        )
-    raise ShapeError(
-        f"{type(layer).__name__} in step_mode={step_mode!r} takes {wanted}, got shape {x.shape}{cure}"
-    )
+def _is_array(value: Any) -> bool:
+    """Whether ``value`` is an array of some library."""
+    return hasattr(value, "__array__")

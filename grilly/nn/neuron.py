@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
-from grilly.nn.module import Module
+from grilly._checks import finite_number
+from grilly.nn.checks import check_input
 from grilly.nn.parameter import Parameter
 from grilly.nn.step import StepModule
 from grilly_core import ops
@@ -45,25 +47,18 @@ class BaseNode(StepModule):
         store_v_seq: bool = False,
     ) -> None:
         super().__init__(step_mode)
-        if not isinstance(v_threshold, int | float) or not math.isfinite(v_threshold):
-            raise ArgumentError(
-                f"{type(self).__name__}: v_threshold must be a finite number, got {v_threshold!r}"
-            )
-        if v_reset is not None and (not isinstance(v_reset, int | float) or not math.isfinite(v_reset)):
-            raise ArgumentError(
-                f"{type(self).__name__}: v_reset must be a finite number or None, got {v_reset!r}"
-            )
+        owner = type(self).__name__
+        self.v_threshold = finite_number(v_threshold, f"{owner}: v_threshold")
+        self.v_reset = None if v_reset is None else finite_number(v_reset, f"{owner}: v_reset (or None)")
         surrogate = ATan() if surrogate_function is None else surrogate_function
         if not isinstance(surrogate, Surrogate):
             raise ArgumentError(
-                f"{type(self).__name__}: surrogate_function must be a surrogate such as nn.ATan(), got {surrogate!r}"
+                f"{owner}: surrogate_function must be a surrogate such as nn.ATan(), got {surrogate!r}"
             )
-        self.v_threshold = float(v_threshold)
-        self.v_reset = None if v_reset is None else float(v_reset)
         self.surrogate_function = surrogate
         self.detach_reset = bool(detach_reset)
         self.store_v_seq = bool(store_v_seq)
-        self.register_memory("v", 0.0 if v_reset is None else float(v_reset))
+        self.register_memory("v", 0.0 if self.v_reset is None else self.v_reset)
         self.register_memory("v_seq", None)
 
     def _constants(self) -> dict[str, Any]:
@@ -111,6 +106,7 @@ class BaseNode(StepModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes of one step or of all steps."""
+        check_input(self, x)
         if self.step_mode == "s":
             spikes, self.v = self._single(x, self._state(x))
             return spikes
@@ -168,7 +164,7 @@ class IFNode(BaseNode):
 
 def check_tau(tau: float, name: str, owner: str, above: bool = False) -> float:
     """A time constant in steps: at least 1 (above 1 with ``above``)."""
-    if not isinstance(tau, int | float) or not math.isfinite(tau) or (tau <= 1 if above else tau < 1):
+    if not isinstance(tau, Real) or not math.isfinite(tau) or (tau <= 1 if above else tau < 1):
         raise ArgumentError(
             f"{owner}: {name} must be a number {'above' if above else 'of at least'} 1 (time steps), got {tau!r}; the "
             "potential keeps 1 - 1/tau of its value each step"
@@ -283,8 +279,3 @@ class ParametricLIFNode(BaseNode):
 
     def extra_repr(self) -> str:
         return f"tau={self.tau:.4g}, decay_input={self.decay_input}, {super().extra_repr()}"
-
-
-def is_stateful(module: Module) -> bool:
-    """Whether a module or anything below it keeps state between calls."""
-    return any(below._memory_defaults for below in module.modules())

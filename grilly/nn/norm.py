@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from grilly._checks import whole_number
 from grilly.nn import init
-from grilly.nn.linear import check_size
-from grilly.nn.module import Module, check_rank
+from grilly.nn.checks import check_input, check_rank
+from grilly.nn.module import Module
 from grilly.nn.parameter import Parameter
 from grilly.nn.step import StepModule
 from grilly_core import ops
@@ -34,21 +35,22 @@ class _BatchNorm(StepModule):
     ) -> None:
         super().__init__(step_mode)
         owner = type(self).__name__
-        self.num_features = check_size(num_features, "num_features", owner)
+        self.num_features = whole_number(num_features, f"{owner}: num_features", 1)
         if not eps > 0 or not 0 <= momentum <= 1:
             raise ArgumentError(
                 f"{owner}: eps must be above 0 and momentum in [0, 1], got {eps!r} and {momentum!r}"
             )
         self.eps, self.momentum = float(eps), float(momentum)
-        self.weight = init.ones_(Parameter(zeros(num_features))) if affine else None
-        self.bias = Parameter(zeros(num_features)) if affine else None
-        self.register_buffer("running_mean", zeros(num_features))
-        self.register_buffer("running_var", ones(num_features))
+        self.weight = init.ones_(Parameter(zeros(self.num_features))) if affine else None
+        self.bias = Parameter(zeros(self.num_features)) if affine else None
+        self.register_buffer("running_mean", zeros(self.num_features))
+        self.register_buffer("running_var", ones(self.num_features))
 
     def _check(self, x: Tensor) -> None:
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
+        check_input(self, x, self.running_mean)
         self._check(x)
         lead = 2 if self.step_mode == "m" else 1
         if x.shape[lead] != self.num_features:
@@ -69,9 +71,9 @@ class _BatchNorm(StepModule):
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
         with no_grad():
             m = self.momentum
-            self.set_buffer("running_mean", self.running_mean * (1.0 - m) + mean.detach() * m)
+            self.running_mean = self.running_mean * (1.0 - m) + mean.detach() * m
             unbiased = var.detach() * (m * count / (count - 1))
-            self.set_buffer("running_var", self.running_var * (1.0 - m) + unbiased)
+            self.running_var = self.running_var * (1.0 - m) + unbiased
         out: Tensor = y
         return out
 
@@ -131,10 +133,10 @@ class BatchNorm2d(_BatchNorm):
 
 
 def _as_shape(normalized_shape: Any, owner: str) -> tuple[int, ...]:
-    given = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    given = tuple(normalized_shape) if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
     if not given:
         raise ArgumentError(f"{owner}: normalized_shape must name at least one axis")
-    return tuple([check_size(extent, "normalized_shape", owner) for extent in given])
+    return tuple([whole_number(extent, f"{owner}: normalized_shape", 1) for extent in given])
 
 
 class _SampleNorm(Module):
@@ -144,11 +146,14 @@ class _SampleNorm(Module):
     def __init__(self, normalized_shape: Any, eps: float, affine: bool, bias: bool) -> None:
         super().__init__()
         self.normalized_shape = _as_shape(normalized_shape, type(self).__name__)
+        if not eps > 0:
+            raise ArgumentError(f"{type(self).__name__}: eps must be above 0, got {eps!r}")
         self.eps = float(eps)
         self.weight = init.ones_(Parameter(zeros(self.normalized_shape))) if affine else None
         self.bias = Parameter(zeros(self.normalized_shape)) if affine and bias else None
 
     def _check(self, x: Tensor) -> int:
+        check_input(self, x, self.weight)
         axes = len(self.normalized_shape)
         if x.shape[x.ndim - axes :] != self.normalized_shape or x.ndim < axes:
             raise ShapeError(
@@ -192,8 +197,8 @@ class RMSNorm(_SampleNorm):
 
     Example:
         >>> from grilly import nn
-        >>> nn.RMSNorm(2)([[3.0, 4.0]]).numpy().round(3).tolist()
-        [[0.849, 1.131]]
+        >>> nn.RMSNorm(2)([[3.0, 4.0]]).numpy().round(3)
+        array([[0.849, 1.131]], dtype=float32)
     """
 
     def __init__(self, normalized_shape: Any, eps: float = 1e-5, affine: bool = True) -> None:

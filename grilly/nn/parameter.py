@@ -17,7 +17,7 @@ class Parameter(Tensor):
     """A tensor that a module learns; assigning one to a module's attribute registers it.
 
     Args:
-        data: anything ``grilly.tensor`` takes; copied.
+        data: anything ``grilly.tensor`` takes; a Tensor stays on its backend.
         requires_grad: False freezes it.
 
     Example:
@@ -29,7 +29,7 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        made = tensor(data)
+        made = tensor(data, backend=data._backend if isinstance(data, Tensor) else None)
         if made.spec.dtype not in FLOATS:
             raise DTypeError(f"a parameter must be float32 or float64, not {made.spec.dtype}")
         super().__init__(made._data, made._backend, made.spec, requires_grad)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from grilly.nn.module import Module
 from grilly.nn.parameter import Parameter
 from grilly_core import ops
 from grilly_core.autograd import no_grad
@@ -28,11 +29,19 @@ class Optimizer:
     slots: tuple[str, ...] = ()
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if isinstance(params, Module):
+            raise ArgumentError(
+                f"{type(self).__name__} takes parameters, got a module; pass net.parameters()"
+            )
         given = list(params)
         groups = given if given and isinstance(given[0], dict) else [{"params": given}]
         self.groups: list[dict[str, Any]] = []
         seen: set[int] = set()
         for group in groups:
+            if not isinstance(group, dict) or "params" not in group:
+                raise ArgumentError(
+                    f"{type(self).__name__}: every group is a dict with 'params', got {group!r}"
+                )
             members = list(group["params"])
             if unknown := set(group) - set(defaults) - {"params"}:
                 raise ArgumentError(
@@ -53,6 +62,7 @@ class Optimizer:
             self._check(group)
         self.steps = 0
         self._state: dict[int, dict[str, Tensor]] = {}
+        self._updates: dict[int, int] = {}
 
     def _check(self, group: dict[str, Any]) -> None:
         if not group["lr"] >= 0 or not group["weight_decay"] >= 0:
@@ -67,6 +77,7 @@ class Optimizer:
         params: list[Tensor],
         grads: list[Tensor],
         state: list[list[Tensor]],
+        step: int,
         donate: bool,
     ) -> tuple[Tensor, ...]:
         raise NotImplementedError
@@ -91,29 +102,44 @@ class Optimizer:
         """Update every parameter that has a gradient."""
         self.steps += 1
         for group in self.groups:
-            live = [parameter for parameter in group["params"] if parameter.grad is not None]
-            for held in _by_place(live):
-                self._step(group, held)
+            together: dict[Any, list[Parameter]] = {}
+            for p in group["params"]:
+                if p.grad is not None:
+                    done = self._updates.get(id(p), 0)
+                    together.setdefault((done, id(p._backend), p.spec.dtype), []).append(p)
+            for (done, *_), live in together.items():
+                self._step(group, live, done + 1)
 
-    def _step(self, group: dict[str, Any], live: list[Parameter]) -> None:
+    def _step(self, group: dict[str, Any], live: list[Parameter], step: int) -> None:
         names = self._slots(group)
         for parameter in live:
-            if id(parameter) not in self._state:
-                self._state[id(parameter)] = {name: zeros_like(parameter) for name in names}
+            self._updates[id(parameter)] = step
+            held = self._state.setdefault(id(parameter), {})
+            for name in names:
+                if name not in held:
+                    held[name] = zeros_like(parameter)
         owned: list[Tensor] = [*live, *(self._state[id(p)][name] for name in names for p in live)]
         donate = all(_exclusive(t._data) for t in owned)
         state = [[self._state[id(p)][name] for p in live] for name in names]
-        fresh = self._update(group, list(live), [p.grad for p in live if p.grad is not None], state, donate)
+        grads = [p.grad for p in live if p.grad is not None]
+        fresh = self._update(group, list(live), grads, state, step, donate)
         for target, source in zip(owned, fresh, strict=True):
             target._data = source._data
 
     def state_dict(self) -> dict[str, Any]:
-        """Steps done, settings per group, and copies of the state by ``group.parameter.slot``."""
+        """What ``load_state_dict`` continues from.
+
+        Returns:
+            ``steps``; ``groups``, the settings of each; ``state``, NumPy arrays by ``group.parameter.slot``, where the
+            slot ``step`` counts the updates of that parameter.
+        """
         arrays = {}
         for g, group in enumerate(self.groups):
             for i, parameter in enumerate(group["params"]):
                 for name, value in self._state.get(id(parameter), {}).items():
                     arrays[f"{g}.{i}.{name}"] = value.numpy()
+                if id(parameter) in self._updates:
+                    arrays[f"{g}.{i}.step"] = np.array(self._updates[id(parameter)], np.int64)
         settings = [{k: v for k, v in group.items() if k != "params"} for group in self.groups]
         return {"steps": self.steps, "groups": settings, "state": arrays}
 
@@ -121,40 +147,69 @@ class Optimizer:
         """Continue from what ``state_dict`` returned.
 
         Raises:
-            CheckpointError: other groups, or state of other shapes.
+            CheckpointError: another kind of optimiser, other groups, or state of other shapes. Nothing is changed then.
         """
+        if missing := {"steps", "groups", "state"} - set(saved):
+            raise CheckpointError(f"this is no state of an optimiser: it lacks {sorted(missing)}")
         if len(saved["groups"]) != len(self.groups):
             raise CheckpointError(
                 f"the saved optimiser has {len(saved['groups'])} groups, this one {len(self.groups)}"
             )
-        places = {f"{g}.{i}": p for g, group in enumerate(self.groups) for i, p in enumerate(group["params"])}
+        groups = [
+            self._restored(group, settings)
+            for group, settings in zip(self.groups, saved["groups"], strict=True)
+        ]
+        state, updates = self._read(saved["state"], groups)
+        for group, restored in zip(self.groups, groups, strict=True):
+            group.update(restored)
+        self.steps, self._state, self._updates = int(saved["steps"]), state, updates
+
+    def _read(
+        self, arrays: Mapping[str, Any], groups: list[dict[str, Any]]
+    ) -> tuple[dict[int, dict[str, Tensor]], dict[int, int]]:
+        """Saved arrays by parameter, and how often each was updated."""
+        left = dict(arrays)
         state: dict[int, dict[str, Tensor]] = {}
-        for key, array in saved["state"].items():
-            place, _, name = key.rpartition(".")
-            parameter = places.get(place)
-            if parameter is None or tuple(np.shape(array)) != parameter.shape:
-                raise CheckpointError(
-                    f"the saved optimiser state {key} of shape {np.shape(array)} fits no parameter"
-                )
-            value = tensor(np.asarray(array), dtype=parameter.dtype, backend=parameter._backend)
-            state.setdefault(id(parameter), {})[name] = value
-        for group, settings in zip(self.groups, saved["groups"], strict=True):
-            group.update({k: v for k, v in settings.items() if k in group and k != "params"})
-        self.steps, self._state = int(saved["steps"]), state
+        updates: dict[int, int] = {}
+        for g, group in enumerate(groups):
+            for i, p in enumerate(group["params"]):
+                place = f"{g}.{i}"
+                if not any(key.startswith(f"{place}.") for key in left):
+                    continue
+                wanted = {f"{place}.{name}": p.shape for name in self._slots(group)} | {f"{place}.step": ()}
+                wrong = [key for key in wanted if key not in left or np.shape(left[key]) != wanted[key]]
+                if wrong:
+                    raise CheckpointError(
+                        f"the saved state of a {type(self).__name__} needs {wanted} for parameter {i} of group {g}; "
+                        f"missing or of another shape: {wrong}"
+                    )
+                updates[id(p)] = int(left.pop(f"{place}.step"))
+                state[id(p)] = {
+                    name: tensor(np.asarray(left.pop(f"{place}.{name}")), p.dtype, backend=p._backend)
+                    for name in self._slots(group)
+                }
+        if left:
+            raise CheckpointError(
+                f"the saved state {sorted(left)} belongs to no parameter of this {type(self).__name__}"
+            )
+        return state, updates
+
+    def _restored(self, group: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+        """A group with saved settings, checked."""
+        if set(settings) != set(group) - {"params"}:
+            raise CheckpointError(
+                f"the saved settings {sorted(settings)} are not those of {type(self).__name__}; it has "
+                f"{sorted(set(group) - {'params'})}"
+            )
+        restored = {**group, **settings}
+        self._check(restored)
+        return restored
 
 
 def _exclusive(data: Any) -> bool:
     """Whether nobody but its tensor holds an array: no view, saved graph or detached tensor. Then it may be written."""
     base = getattr(data, "base", None)
     return sys.getrefcount(data) <= 3 and (base is None or sys.getrefcount(base) <= 3)
-
-
-def _by_place(params: list[Parameter]) -> list[list[Parameter]]:
-    """Parameters of one backend and dtype together, in order."""
-    places: dict[Any, list[Parameter]] = {}
-    for parameter in params:
-        places.setdefault((id(parameter._backend), parameter.spec.dtype), []).append(parameter)
-    return list(places.values())
 
 
 class SGD(Optimizer):
@@ -202,6 +257,7 @@ class SGD(Optimizer):
         params: list[Tensor],
         grads: list[Tensor],
         state: list[list[Tensor]],
+        step: int,
         donate: bool,
     ) -> tuple[Tensor, ...]:
         settings = {name: group[name] for name in ("lr", "momentum", "weight_decay", "nesterov")}
@@ -258,6 +314,7 @@ class Adam(Optimizer):
         params: list[Tensor],
         grads: list[Tensor],
         state: list[list[Tensor]],
+        step: int,
         donate: bool,
     ) -> tuple[Tensor, ...]:
         fresh: tuple[Tensor, ...] = ops.adam_update(
@@ -270,7 +327,7 @@ class Adam(Optimizer):
             eps=group["eps"],
             weight_decay=group["weight_decay"],
             decoupled=self.decoupled,
-            step=self.steps,
+            step=step,
             donate=donate,
         )
         return fresh

@@ -1,0 +1,50 @@
+"""Functions: neuron steps, time, losses and elementwise functions. Arrays and Tensors alike are accepted.
+
+A raw NumPy array keeps its dtype here (float64 stays float64); modules convert to their own.
+"""
+
+from grilly.functional.layers import (
+    adaptive_avg_pool2d,
+    avg_pool2d,
+    batch_norm,
+    conv1d,
+    conv2d,
+    dropout,
+    exp,
+    layer_norm,
+    linear,
+    log,
+    log_softmax,
+    max_pool2d,
+    relu,
+    rms_norm,
+    sigmoid,
+    softmax,
+    sqrt,
+    tanh,
+    where,
+)
+from grilly.functional.losses import cross_entropy, mse_loss, one_hot
+from grilly.functional.neurons import (
+    if_multi_step,
+    if_step,
+    lif_multi_step,
+    lif_step,
+    plif_multi_step,
+    plif_step,
+)
+from grilly.functional.time import (
+    detach_net,
+    multi_step_forward,
+    reset_net,
+    seq_to_ann_forward,
+    set_step_mode,
+)
+
+__all__ = [
+    "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "conv1d", "conv2d", "cross_entropy", "detach_net",
+    "dropout", "exp", "if_multi_step", "if_step", "layer_norm", "lif_multi_step", "lif_step", "linear", "log",
+    "log_softmax", "max_pool2d", "mse_loss", "multi_step_forward", "one_hot", "plif_multi_step", "plif_step",
+    "relu", "reset_net", "rms_norm", "seq_to_ann_forward", "set_step_mode", "sigmoid", "softmax", "sqrt", "tanh",
+    "where",
+]  # fmt: skip
