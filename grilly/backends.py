@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from grilly_core import plugins
 from grilly_core.op import registry
-from grilly_core.plugins import BackendStatus, available, block, register, status, unregister
+from grilly_core.plugins import available, block, register, unregister
 from grilly_core.selection import current_backend, resolve
+from grilly_core.status import BackendStatus, PackStatus, kernel_packs, status
 
 __all__ = [
-    "BackendStatus", "available", "block", "current_backend", "register", "report", "status", "unregister",
+    "BackendStatus", "PackStatus", "available", "block", "current_backend", "kernel_packs", "register", "report",
+    "status", "unregister",
 ]  # fmt: skip
 
 

@@ -169,6 +169,7 @@ class Backend(ABC):
         dtypes: dtypes it can hold.
         features: what it declares of :data:`FEATURES`.
         kernels: its own table of kernels.
+        closed: set by core once it has been closed.
     """
 
     name: str
@@ -176,6 +177,7 @@ class Backend(ABC):
     dtypes: frozenset[str]
     features: frozenset[str]
     kernels: KernelTable
+    closed: bool = False
 
     @abstractmethod
     def from_numpy(self, array: np.ndarray) -> Array:
@@ -214,7 +216,8 @@ class BackendInfo:
         api_version: the :data:`API_VERSION` the plugin was written for.
         open: ``open(device, automatic)`` returns the backend. ``device`` is what follows the colon in
             ``GRILLY_BACKEND=name:device`` or None; ``automatic`` is True when the user named no backend.
-            Raises :class:`~grilly_core.errors.BackendUnavailable` when driver or device are missing.
+            Raises :class:`~grilly_core.errors.BackendUnavailable` when driver or device are missing. May
+            return the same object again for the same device.
     """
 
     name: str

@@ -15,7 +15,7 @@ __all__ = ["VARIABLES", "blocked", "check_environment", "flag", "requested_backe
 
 VARIABLES = {
     "GRILLY_BACKEND": "backend to use, name[:device], e.g. numpy, vulkan:1",
-    "GRILLY_BLOCK": "comma-separated names of backends never to load",
+    "GRILLY_BLOCK": "comma-separated names of backends and kernel packs never to load",
     "GRILLY_NUMPY_POOL_MB": "idle memory the NumPy backend keeps for later arrays, in megabytes (256)",
     "GRILLY_NUM_THREADS": "threads of the NumPy backend",
     "GRILLY_ORACLE": "folder of golden cases (test suite)",
@@ -36,8 +36,8 @@ def check_environment() -> None:
     for name in os.environ:
         if name in VARIABLES:
             continue
-        ours = name.startswith("GRILLY_")
-        close = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0.6 if ours else 0.9)
+        ours = name.upper().startswith("GRILLY_")
+        close = difflib.get_close_matches(name.upper(), VARIABLES, n=1, cutoff=0.6 if ours else 0.9)
         if close:
             raise ConfigError(
                 f"environment variable {name} is not known; did you mean {close[0]}? Rename or unset it"
@@ -72,7 +72,7 @@ def split_backend(text: str, origin: str) -> tuple[str, str | None]:
         >>> split_backend("vulkan:1", "an example")
         ('vulkan', '1')
     """
-    name, colon, device = text.strip().partition(":")
+    name, colon, device = (part.strip() for part in text.partition(":"))
     if not name or (colon and not device):
         raise ConfigError(
             f"{origin}: {text!r} must be a backend's name or name:device, e.g. numpy or vulkan:0"

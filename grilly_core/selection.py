@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from grilly_core import config, plugins
 from grilly_core.backend import Backend
 from grilly_core.errors import BackendUnavailable, ConfigError
+from grilly_core.plugin_manager import lock
 
 __all__ = [
     "current_backend",
@@ -25,12 +26,12 @@ __all__ = [
     "using",
 ]
 
-_AUTOMATIC = ("vulkan", "cupy", "numpy")
 _log = logging.getLogger("grilly")
 
 _scoped: ContextVar[Backend | None] = ContextVar("grilly_backend", default=None)
 _native: ContextVar[bool | None] = ContextVar("grilly_require_native", default=None)
 _default: Backend | None = None
+_chosen = False
 _native_from_environment: bool | None = None
 
 
@@ -41,22 +42,36 @@ def current_backend() -> Backend:
         ConfigError, BackendLoadError, BackendUnavailable: the requested backend cannot be used.
         ExceptionGroup: no backend was requested and none works, with every reason.
     """
-    global _default
     scoped = _scoped.get()
-    if scoped is not None:
+    if scoped is not None and not scoped.closed:
         return scoped
-    if _default is None:
-        config.check_environment()
-        requested = config.requested_backend()
-        _default = plugins.open_backend(*requested) if requested else _choose()
-    return _default
+    if scoped is None and _default is not None and not _default.closed:
+        return _default
+    return _decide(scoped)
+
+
+def _decide(scoped: Backend | None) -> Backend:
+    """The default of this process, where none is open."""
+    global _default
+    with lock:
+        closed = scoped or (_default if _chosen else None)
+        if closed is not None and closed.closed:
+            raise ConfigError(
+                f"backend {closed.name!r} was chosen for new tensors and has been closed since, by backends.block or "
+                "unregister; choose another with use_backend()"
+            )
+        if _default is None or _default.closed:
+            plugins.check_settings()
+            requested = config.requested_backend()
+            _default = plugins.open_backend(*requested) if requested else _choose()
+        return _default
 
 
 def _choose() -> Backend:
     """The first of the known backends that works; other people's are never chosen by themselves."""
     installed = plugins.available()
     skipped: list[Exception] = []
-    for name in _AUTOMATIC:
+    for name in plugins.AUTOMATIC:
         if name not in installed:
             continue
         try:
@@ -70,7 +85,7 @@ def _choose() -> Backend:
     if skipped:
         raise ExceptionGroup("no backend works on this machine", skipped)
     raise ConfigError(
-        f"none of the backends {', '.join(_AUTOMATIC)} is installed or allowed; installed are "
+        f"none of the backends {', '.join(plugins.AUTOMATIC)} is installed or allowed; installed are "
         f"{', '.join(installed) or 'none'}. Reinstall grilly, or choose one with GRILLY_BACKEND or use_backend()"
     )
 
@@ -102,9 +117,11 @@ def use_backend(backend: str | Backend) -> Backend:
         >>> grilly.use_backend("numpy").name
         'numpy'
     """
-    global _default
-    _default = resolve(backend)
-    return _default
+    global _default, _chosen
+    opened = resolve(backend)
+    with lock:
+        _default, _chosen = opened, True
+    return opened
 
 
 @contextmanager
@@ -152,6 +169,6 @@ def native_required() -> bool:
 
 def reset_selection() -> None:
     """Decide again on next use (tests; a changed environment)."""
-    global _default, _native_from_environment
-    _default = None
+    global _default, _chosen, _native_from_environment
+    _default, _chosen = None, False
     _native_from_environment = None

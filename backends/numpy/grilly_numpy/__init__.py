@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from grilly_core.extend import API_VERSION, Backend, BackendInfo, hookimpl
 
+_opened: Backend | None = None
+
 
 def _open(device: str | None, automatic: bool) -> Backend:
+    """One object for ``numpy`` and ``numpy:cpu``, so that their tensors mix."""
+    global _opened
     from grilly_numpy.backend import NumpyBackend
 
-    return NumpyBackend(device)
+    backend = NumpyBackend(device)
+    if _opened is None or _opened.closed:
+        _opened = backend
+    return _opened
 
 
 @hookimpl
