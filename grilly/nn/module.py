@@ -141,6 +141,14 @@ class Module:
         setattr(self, name, value if isinstance(value, Tensor) else tensor(value))
         self._buffers[name] = getattr(self, name)
 
+    def set_buffer(self, name: str, value: Any) -> None:
+        """Give a registered buffer new contents; unlike an assignment it refuses a name that is no buffer."""
+        if name not in self._buffers:
+            raise ArgumentError(
+                f"{type(self).__name__} has no buffer {name!r}; it has {sorted(self._buffers)}"
+            )
+        setattr(self, name, value)
+
     # State between calls
 
     def register_memory(self, name: str, default: Any) -> None:
