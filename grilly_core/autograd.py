@@ -39,6 +39,10 @@ class _GradMode(ContextDecorator):
     def __init__(self) -> None:
         self._tokens: list[Token[bool]] = []
 
+    def _recreate_cm(self) -> _GradMode:
+        """A decorated function may run in several threads at once; each call holds its own tokens."""
+        return type(self)()
+
     def __enter__(self) -> None:
         self._tokens.append(_enabled.set(self._value))
 
@@ -155,6 +159,7 @@ class Context:
 
 def _check_alive(node: Node) -> None:
     if node.freed:
+        node.grads = None
         raise GradientError(
             f"backward reached the result of {node.name} from an earlier step, whose graph was already used. "
             "A spiking network that kept its state does this: call grilly.functional.reset_net(net) after each "
@@ -205,6 +210,23 @@ def backward(roots: Sequence[Tensor], grads: Sequence[Tensor], retain_graph: boo
         GradientError: when a root has no history or its graph was already used.
     """
     heap: list[tuple[int, Node]] = []
+    try:
+        _seed(roots, grads, heap)
+        while heap:
+            node = heapq.heappop(heap)[1]
+            _check_alive(node)
+            _propagate(node, heap)
+            if not retain_graph:
+                node.free()
+    except BaseException:
+        # Gradients left waiting would hide these nodes from the next pass.
+        for _, waiting in heap:
+            waiting.grads = None
+        raise
+
+
+def _seed(roots: Sequence[Tensor], grads: Sequence[Tensor], heap: list[tuple[int, Node]]) -> None:
+    """Hand the gradients that arrive from outside to the roots."""
     for root, grad in zip(roots, grads, strict=True):
         if grad.spec != root.spec:
             raise ShapeError(f"backward: gradient {grad.spec} does not fit the tensor {root.spec}")
@@ -215,20 +237,13 @@ def backward(roots: Sequence[Tensor], grads: Sequence[Tensor], retain_graph: boo
                 "no_grad() or detach()"
             )
         _receive(edge, grad, heap)
-    while heap:
-        node = heapq.heappop(heap)[1]
-        _check_alive(node)
-        _propagate(node, heap)
-        if retain_graph:
-            node.grads = None
-        else:
-            node.free()
 
 
 def _propagate(node: Node, heap: list[tuple[int, Node]]) -> None:
     assert node.grads is not None
-    outgoing = node.rule(Context(node), *node.grads)
-    node.grads = None
+    grads, node.grads = node.grads, None
+    outgoing = node.rule(Context(node), *grads)
+    del grads
     if not isinstance(outgoing, tuple | list):
         outgoing = (outgoing,)
     if len(outgoing) != len(node.edges):
@@ -248,8 +263,19 @@ def edge_of(tensor: Any) -> Any:
     return tensor if node is None else (node, tensor._index)
 
 
-def rerun_rule(ctx: Context, *grads: Tensor | None) -> list[Tensor | None]:
-    """Gradient of a natively run composite that has no rule: run its body on the tape, differentiate that."""
+def _grouped(flat: Sequence[Any], counts: Sequence[int | None]) -> list[Any]:
+    """Flat arguments as the op takes them: a list where there is a count, single ones else."""
+    rest = iter(flat)
+    return [next(rest) if n is None else list(itertools.islice(rest, n)) for n in counts]
+
+
+def rerun_rule(
+    ctx: Context, *grads: Tensor | None, counts: Sequence[int | None] | None = None
+) -> list[Tensor | None]:
+    """Gradient of a natively run composite that has no rule: run its body on the tape, differentiate that.
+
+    ``counts`` says how many of the flat inputs belong to each list argument, None for a single one.
+    """
     from grilly_core.tensor import zeros_like
 
     assert ctx.op is not None
@@ -258,7 +284,7 @@ def rerun_rule(ctx: Context, *grads: Tensor | None) -> list[Tensor | None]:
         for t, need in zip(ctx.inputs, ctx.needs, strict=True)
     ]
     with enable_grad():
-        outputs = ctx.op.run_body(leaves, ctx.attrs)
+        outputs = ctx.op.run_body(leaves if counts is None else _grouped(leaves, counts), ctx.attrs)
     roots = [
         (y, g if g is not None else zeros_like(y))
         for y, g in zip(outputs, grads, strict=True)

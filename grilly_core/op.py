@@ -7,6 +7,7 @@ rate, a counter): it takes no part in shape rules or kernel choice.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, TypeVar
@@ -140,7 +141,7 @@ class Op:
         return values
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
-        values = self.bind(attrs) if self._order else attrs
+        values = self.bind(attrs) if self._order or attrs else attrs
         backend: Backend | None = None
         key: list[Any] = []
         arrays: list[Any] = []
@@ -210,7 +211,11 @@ class Op:
         outputs: Any,
     ) -> Any:
         """Put a call on the tape and wrap its results."""
+        rule = self.rule or autograd.rerun_rule
         if self.sequences:
+            if self.rule is None:
+                counts = [len(arg) if isinstance(arg, list | tuple) else None for arg in args]
+                rule = functools.partial(autograd.rerun_rule, counts=counts)
             args, arrays = list(_flatten(args)), list(_flatten(arrays))
         edges = tuple([edge_of(arg) for arg in args])
         keep: Any = self.saves_inputs
@@ -226,7 +231,6 @@ class Op:
         kept = plan.no_outputs
         if self.saves_outputs:
             kept = tuple([data if i in self.saves_outputs else None for i, data in enumerate(made)])
-        rule = self.rule or autograd.rerun_rule
         node = Node(self, rule, backend, values, edges, plan.in_specs, saved, plan.specs, kept)
         if single is not None:
             return Tensor(outputs, backend, single, True, node)
