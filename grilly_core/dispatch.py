@@ -95,8 +95,12 @@ def make_plan(op: Op, args: Sequence[Any], values: dict[str, Any], backend: Back
         ShapeError, DTypeError, ArgumentError: the call does not fit the op.
         UnsupportedOpError: the backend can neither run a kernel nor a composite.
     """
+    _check_arguments(op, args)
     specs = [_spec_of(arg) for arg in args]
     inferred = infer(op, specs, values)
+    for spec in flat_specs([inferred] if isinstance(inferred, Spec) else inferred):
+        if spec.dtype not in backend.dtypes:
+            raise DTypeError(f"{op.name}: backend {backend.name} has no {spec.dtype}")
     if backend is ABSTRACT:
         hollow: Any = HOLLOW if isinstance(inferred, Spec) else (HOLLOW,) * len(inferred)
         return Plan(op, specs, lambda *_, **__: hollow, inferred)
@@ -111,6 +115,15 @@ def make_plan(op: Op, args: Sequence[Any], values: dict[str, Any], backend: Back
             'that can, e.g. x.to("numpy"), or convert them with x.astype(...)'
         )
     return Plan(op, specs, None, inferred, reason or "")
+
+
+def _check_arguments(op: Op, args: Sequence[Any]) -> None:
+    """Refuse None and single tensors where the op takes something else."""
+    for i, (name, arg) in enumerate(zip(op.inputs, args, strict=True)):
+        if arg is None and i not in op.optional:
+            raise ArgumentError(f"{op.name}: {name} is required, got None")
+        if i in op.sequences and isinstance(arg, Tensor):
+            raise ArgumentError(f"{op.name}: {name} must be a list or tuple of tensors")
 
 
 def _spec_of(arg: Any) -> Any:
@@ -181,25 +194,32 @@ def coerce(op: Op, args: Sequence[Any]) -> tuple[list[Any], Backend]:
     out: list[Any] = []
     for i, name in enumerate(op.inputs):
         arg = args[i] if i < len(args) else None
-        if arg is None and i not in op.optional:
-            raise ArgumentError(f"{op.name}: {name} is required, got None")
-        if i in op.sequences and arg is not None:
-            if isinstance(arg, Tensor) or not isinstance(arg, list | tuple):
-                raise ArgumentError(f"{op.name}: {name} must be a list or tuple of tensors")
+        if i in op.sequences and isinstance(arg, list | tuple):
             out.append([_one(op, name, item, backend, dtype) for item in arg])
         else:
             out.append(None if arg is None else _one(op, name, arg, backend, dtype))
     return out, backend
 
 
+_WHOLE = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "bool": (False, True)}
+
+
+def _check_number(op: Op, number: float, dtype: str) -> None:
+    """Refuse a Python number that a tensor of integers or bools cannot hold."""
+    if dtype in FLOATS:
+        return
+    low, high = _WHOLE[dtype]
+    a_number_for_bool = dtype == "bool" and not isinstance(number, bool)
+    if isinstance(number, float) or a_number_for_bool or not low <= number <= high:
+        cure = "pass a tensor instead" if dtype == "bool" else "convert with x.astype('float32')"
+        raise DTypeError(f"{op.name}: the number {number} does not fit a tensor of dtype {dtype}; {cure}")
+
+
 def _one(op: Op, name: str, arg: Any, backend: Backend, dtype: str) -> Tensor:
     if isinstance(arg, Tensor):
         return arg
     if isinstance(arg, bool | int | float):
-        if isinstance(arg, float) and dtype not in FLOATS:
-            raise DTypeError(
-                f"{op.name}: the number {arg} does not fit a tensor of dtype {dtype}; convert with x.astype('float32')"
-            )
+        _check_number(op, arg, dtype)
         return scalar(arg, dtype, backend)
     try:
         return tensor(arg, backend=backend)

@@ -155,11 +155,14 @@ class Tensor:
         return device
 
     def _exporter(self) -> Any:
-        if not hasattr(self._data, "__dlpack__"):
+        data = self._data
+        if not hasattr(data, "__dlpack__") and "host_memory" in self._backend.features:
+            data = self._backend.to_numpy(data)  # a 0-d result may be a scalar of NumPy's
+        if not hasattr(data, "__dlpack__"):
             raise UnsupportedOpError(
                 f"backend {self.backend} cannot share its memory through DLPack; use x.numpy()"
             )
-        return self._data
+        return data
 
     def to(self, backend: str | Backend | None = None, dtype: Any = None) -> Tensor:
         """This tensor on another backend and/or with another dtype; itself if nothing changes.
@@ -394,8 +397,12 @@ class Tensor:
         return ops.max(self, axis=self._axes(axis), keepdims=keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Smallest element over ``axis``."""
-        return -ops.max(-self, axis=self._axes(axis), keepdims=keepdims)
+        """Smallest element over ``axis``; equal smallest ones share the gradient."""
+        # -x would overflow for the smallest int32 and reverse no order in uint32; top - x does neither.
+        top = {"int32": -1, "uint32": 2**32 - 1}.get(self.spec.dtype)
+        mirrored = -self if top is None else top - self
+        best: Tensor = ops.max(mirrored, axis=self._axes(axis), keepdims=keepdims)
+        return -best if top is None else top - best
 
     def argmax(self, axis: int) -> Tensor:
         """Index (int32) of the first largest element along ``axis``."""
@@ -538,9 +545,13 @@ def tensor(
     array = _as_array(data, None if dtype is None else canonical_dtype(dtype))
     name = array.dtype.name
     if name not in target.dtypes:
-        raise DTypeError(f"backend {target.name} has no {name}; it has {', '.join(sorted(target.dtypes))}")
+        raise _no_dtype(target, name)
     result = Tensor(target.from_numpy(array), target, Spec(array.shape, name))
     return result.requires_grad_(True) if requires_grad else result
+
+
+def _no_dtype(backend: Backend, dtype: str) -> DTypeError:
+    return DTypeError(f"backend {backend.name} has no {dtype}; it has {', '.join(sorted(backend.dtypes))}")
 
 
 def _as_array(data: Any, dtype: str | None) -> np.ndarray:
@@ -587,7 +598,10 @@ def _filled(
 ) -> Tensor:
     target = selection.current_backend() if backend is None else selection.resolve(backend)
     extents = (int(shape),) if isinstance(shape, int | np.integer) else tuple(int(extent) for extent in shape)
-    made = full(extents, value, canonical_dtype(dtype), target)
+    name = canonical_dtype(dtype)
+    if name not in target.dtypes:
+        raise _no_dtype(target, name)
+    made = full(extents, value, name, target)
     return made.requires_grad_(True) if requires_grad else made
 
 

@@ -233,8 +233,8 @@ def power(x: Tensor, /, *, exponent: float) -> Tensor:
     Whole exponents are products (exact on dyadic numbers, any sign of ``x``); others are
     ``exp(exponent * log(x))``, NaN below 0.
     """
-    if not isinstance(exponent, int | float):
-        raise ArgumentError("the exponent must be a Python number")
+    if not isinstance(exponent, int | float) or not math.isfinite(exponent):
+        raise ArgumentError(f"the exponent must be a finite Python number, got {exponent!r}")
     if exponent != int(exponent):
         return sqrt(x) if exponent == 0.5 else exp(log(x) * float(exponent))
     if exponent < 0:
