@@ -16,7 +16,7 @@ from grilly.data.checks import FloatArray, IntArray, as_labels, as_samples, chec
 from grilly.data.idx import read_idx
 from grilly_core.errors import DataError
 
-__all__ = ["NpzArrays", "load_inputs", "load_npz", "to_float32"]
+__all__ = ["NpzArrays", "load_inputs", "load_labels", "load_npz", "to_float32"]
 
 _NAMES = ("x", "y", "x_test", "y_test", "temporal")
 _SAVE = "write it with np.savez(path, x=x, y=y)"
@@ -130,6 +130,40 @@ def load_inputs(path: str | os.PathLike[str], *, temporal: bool = False) -> Floa
             f"{name} says temporal = {not temporal}, but the model takes {wanted}; store x in that shape"
         )
     return to_float32(arrays["x"], f"x in {name}", temporal)
+
+
+def load_labels(path: str | os.PathLike[str], samples: int) -> IntArray | None:
+    """Read the labels that lie beside the samples ``load_inputs`` read, if there are any.
+
+    Args:
+        path: the same file.
+        samples: how many were read.
+
+    Returns:
+        int32 ``[N]``, or None for an ``.npz`` without ``y`` and for any other file.
+
+    Raises:
+        DataError: ``y`` cannot be used or has another length.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(pathlib.Path(folder, "d.npz"), x=np.zeros((2, 3)), y=[1, 0])
+        ...     load_labels(pathlib.Path(folder, "d.npz"), 2)
+        array([1, 0], dtype=int32)
+    """
+    name = os.fspath(path)
+    if _start(name)[:2] != b"PK":
+        return None
+    y = _read_npz(name, ("y",)).get("y")
+    if y is None:
+        return None
+    labels = as_labels(y, f"y in {name}")
+    if len(labels) != samples:
+        raise DataError(
+            f"x in {name} has {samples} samples but y has {len(labels)} labels; give one for each"
+        )
+    return labels
 
 
 def to_float32(x: Any, what: str, temporal: bool) -> FloatArray:
