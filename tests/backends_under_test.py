@@ -17,7 +17,8 @@ from grilly_core.errors import BackendUnavailable
 
 __all__ = ["backend_params", "names", "required"]
 
-_KNOWN = ("numpy", "vulkan", "cupy")
+_ALWAYS_SHOWN = ("numpy", "vulkan")
+_IF_INSTALLED = ("cupy",)
 
 
 def required() -> list[str]:
@@ -39,7 +40,8 @@ def _missing(name: str) -> str | None:
 
 def _candidates() -> dict[str, str | None]:
     """Name and reason against it, NumPy first; one that is required has no reason left."""
-    reasons = {name: _missing(name) for name in dict.fromkeys([*_KNOWN, *required()])}
+    installed = [name for name in _IF_INSTALLED if name in plugins.available()]
+    reasons = {name: _missing(name) for name in dict.fromkeys([*_ALWAYS_SHOWN, *installed, *required()])}
     for name in ("numpy", *required()):
         if reasons[name] is not None:
             raise RuntimeError(f"{reasons[name]}, but the tests require it (GRILLY_TEST_REQUIRE)")
