@@ -10,10 +10,9 @@ Example:
 """
 
 import grilly_core
-from grilly import backends, functional, nn, optim
+from grilly import backends, errors, functional, nn, optim
 from grilly.random import rand, randn, seed
 from grilly.saving import load, save
-from grilly_core import errors
 from grilly_core.autograd import enable_grad, no_grad
 from grilly_core.selection import require_native, use_backend
 from grilly_core.selection import using as backend
