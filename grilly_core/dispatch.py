@@ -165,9 +165,15 @@ def check_native(op: Op, plan: Plan, backend: Backend) -> None:
 
 def mismatch(op: Op, args: Sequence[Any]) -> BackendMismatchError:
     """The error for tensors of several backends in one call."""
+    labelled: list[tuple[str, Any]] = []
+    for name, arg in zip(op.inputs, args, strict=False):
+        if isinstance(arg, list | tuple):
+            labelled.extend((f"{name}[{i}]", item) for i, item in enumerate(arg))
+        else:
+            labelled.append((name, arg))
     held = [
         f"{name} on {arg._backend.name} ({arg._backend.device})"
-        for name, arg in zip(op.inputs, args, strict=False)
+        for name, arg in labelled
         if isinstance(arg, Tensor)
     ]
     return BackendMismatchError(
@@ -186,7 +192,7 @@ def coerce(op: Op, args: Sequence[Any]) -> tuple[list[Any], Backend]:
     ]
     backend = held[0]._backend if held else selection.current_backend()
     if any(t._backend is not backend for t in held):
-        raise mismatch(op, [a for arg in args for a in (arg if isinstance(arg, list | tuple) else (arg,))])
+        raise mismatch(op, args)
     # A bool among numbers is a condition; the numbers decide what a Python number becomes.
     dtype = next(
         (t.spec.dtype for t in held if t.spec.dtype != "bool"), held[0].spec.dtype if held else "float32"
