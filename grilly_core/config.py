@@ -22,9 +22,13 @@ VARIABLES = {
     "GRILLY_PROFILE": "1: print time and bandwidth per op (backends on a device)",
     "GRILLY_REQUIRE_NATIVE": "1: refuse ops that would run as composites",
     "GRILLY_TEST_REQUIRE": "comma-separated names of backends that must open (test suite)",
+    "GRILLY_VK_MEMORY_MB": "device memory the Vulkan backend may take, in megabytes",
     "GRILLY_VK_SYNC": "1: submit Vulkan work op by op, naming the one that fails",
 }
 """Every variable grilly reads, with its meaning."""
+
+
+_PREFIX = "GRILLY_"
 
 
 def check_environment() -> None:
@@ -36,16 +40,24 @@ def check_environment() -> None:
     for name in os.environ:
         if name in VARIABLES:
             continue
-        ours = name.upper().startswith("GRILLY_")
-        close = difflib.get_close_matches(name.upper(), VARIABLES, n=1, cutoff=0.6 if ours else 0.9)
+        close = _near(name.upper())
         if close:
             raise ConfigError(
-                f"environment variable {name} is not known; did you mean {close[0]}? Rename or unset it"
+                f"environment variable {name} is not known; did you mean {close}? Rename or unset it"
             )
-        if ours:
+        if name.upper().startswith(_PREFIX):
             raise ConfigError(
                 f"environment variable {name} is not known; grilly reads {', '.join(VARIABLES)}. Unset it"
             )
+
+
+def _near(name: str) -> str | None:
+    """The variable that ``name`` resembles; behind our prefix, any likeness counts."""
+    if name.startswith(_PREFIX):
+        endings = [known.removeprefix(_PREFIX) for known in VARIABLES]
+        close = difflib.get_close_matches(name.removeprefix(_PREFIX), endings, n=1)
+        return _PREFIX + close[0] if close else None
+    return next(iter(difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0.9)), None)
 
 
 def flag(name: str) -> bool:

@@ -71,6 +71,7 @@ def _choose() -> Backend:
     """The first of the known backends that works; other people's are never chosen by themselves."""
     installed = plugins.available()
     skipped: list[Exception] = []
+    reasons: list[str] = []
     for name in plugins.AUTOMATIC:
         if name not in installed:
             continue
@@ -78,12 +79,13 @@ def _choose() -> Backend:
             backend = plugins.open_backend(name, None, automatic=True)
         except BackendUnavailable as error:
             skipped.append(error)
+            reasons.append(f"{name}: {error}")
             continue
-        for reason in skipped:
-            _log.warning("using backend %s; skipped: %s", name, reason)
+        for reason in reasons:
+            _log.warning("using backend %s; skipped %s", name, reason)
         return backend
     if skipped:
-        raise ExceptionGroup("no backend works on this machine", skipped)
+        raise ExceptionGroup(f"no backend works on this machine: {'; '.join(reasons)}", skipped)
     raise ConfigError(
         f"none of the backends {', '.join(plugins.AUTOMATIC)} is installed or allowed; installed are "
         f"{', '.join(installed) or 'none'}. Reinstall grilly, or choose one with GRILLY_BACKEND or use_backend()"
