@@ -207,26 +207,25 @@ def coerce(op: Op, args: Sequence[Any]) -> tuple[list[Any], Backend]:
     return out, backend
 
 
-_WHOLE = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "bool": (False, True)}
+_WHOLE = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1)}
 
 
-def _check_number(op: Op, number: float, dtype: str) -> None:
-    """Refuse a Python number that a tensor of integers or bools cannot hold."""
-    if dtype in FLOATS:
-        return
-    low, high = _WHOLE[dtype]
-    a_number_for_bool = dtype == "bool" and not isinstance(number, bool)
-    if isinstance(number, float) or a_number_for_bool or not low <= number <= high:
-        cure = "pass a tensor instead" if dtype == "bool" else "convert with x.astype('float32')"
-        raise DTypeError(f"{op.name}: the number {number} does not fit a tensor of dtype {dtype}; {cure}")
+def _number(op: Op, number: float, dtype: str, backend: Backend) -> Tensor:
+    """A Python number among tensors of ``dtype``; among conditions only it is what ``tensor(number)`` is."""
+    if dtype == "bool" and not isinstance(number, bool):
+        dtype = "float32"
+    if dtype in _WHOLE and (isinstance(number, float) or not _WHOLE[dtype][0] <= number <= _WHOLE[dtype][1]):
+        raise DTypeError(
+            f"{op.name}: the number {number} does not fit a tensor of dtype {dtype}; convert with x.astype('float32')"
+        )
+    return scalar(number, dtype, backend)
 
 
 def _one(op: Op, name: str, arg: Any, backend: Backend, dtype: str) -> Tensor:
     if isinstance(arg, Tensor):
         return arg
     if isinstance(arg, bool | int | float):
-        _check_number(op, arg, dtype)
-        return scalar(arg, dtype, backend)
+        return _number(op, arg, dtype, backend)
     try:
         return tensor(arg, backend=backend)
     except (ShapeError, DTypeError) as error:
