@@ -23,6 +23,7 @@ VARIABLES = {
     "GRILLY_REQUIRE_NATIVE": "1: refuse ops that would run as composites",
     "GRILLY_TEST_REQUIRE": "comma-separated names of backends that must open (test suite)",
     "GRILLY_VK_MEMORY_MB": "device memory the Vulkan backend may take, in megabytes",
+    "GRILLY_VK_MEMORY_MB": "most device memory the Vulkan backend takes, in megabytes (the device's size)",
     "GRILLY_VK_SYNC": "1: submit Vulkan work op by op, naming the one that fails",
 }
 """Every variable grilly reads, with its meaning."""

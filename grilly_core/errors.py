@@ -16,10 +16,12 @@ __all__ = [
     "DTypeError",
     "DataError",
     "DeclarationError",
+    "DeviceLostError",
     "DivergenceError",
     "GradientError",
     "GrillyError",
     "KernelError",
+    "OutOfMemoryError",
     "OutputError",
     "ShapeError",
     "StateError",
@@ -64,6 +66,14 @@ class BackendUnavailable(GrillyError, RuntimeError):
 
     The only exception that automatic selection may skip.
     """
+
+
+class DeviceLostError(GrillyError, RuntimeError):
+    """A device that does not answer any more: its backend cannot be used again in this process."""
+
+
+class OutOfMemoryError(GrillyError, MemoryError):
+    """A device without room for another array."""
 
 
 class BackendLoadError(GrillyError, RuntimeError):

@@ -12,7 +12,15 @@ from grilly_core.backend import (
     KernelTable,
     make_kernel,
 )
-from grilly_core.errors import BackendUnavailable, ConfigError, GrillyError, KernelError, UnsupportedOpError
+from grilly_core.errors import (
+    BackendUnavailable,
+    ConfigError,
+    DeviceLostError,
+    GrillyError,
+    KernelError,
+    OutOfMemoryError,
+    UnsupportedOpError,
+)
 from grilly_core.op import Op, registry
 from grilly_core.ops.random import philox
 from grilly_core.plugins import hookimpl
@@ -22,6 +30,6 @@ from grilly_core.tensor import wrap
 
 __all__ = [
     "API_VERSION", "DTYPES", "FEATURES", "FLOATS", "Array", "Backend", "BackendInfo", "BackendUnavailable", "ConfigError",
-    "GrillyError", "Kernel", "KernelError", "KernelTable", "Op", "Spec", "Surrogate", "UnsupportedOpError", "hookimpl",
+    "DeviceLostError", "GrillyError", "Kernel", "KernelError", "KernelTable", "Op", "OutOfMemoryError", "Spec", "Surrogate", "UnsupportedOpError", "hookimpl",
     "make_kernel", "no_grad", "numpy_dtype", "ops", "philox", "registry", "wrap",
 ]  # fmt: skip

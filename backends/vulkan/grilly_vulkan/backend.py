@@ -1,0 +1,235 @@
+"""The backend object: arrays on one Vulkan device, kernels recorded into one stream."""
+
+from __future__ import annotations
+
+import atexit
+import math
+import os
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from grilly_core.extend import Backend, ConfigError, Spec
+from grilly_vulkan.array import DeviceArray, merge_axes
+from grilly_vulkan.capabilities import Capabilities
+from grilly_vulkan.device import BlockSource, Device
+from grilly_vulkan.instance import choose
+from grilly_vulkan.memory import Allocator
+from grilly_vulkan.pipeline import Pipelines
+from grilly_vulkan.stream import Stream
+from grilly_vulkan.transfer import Transfer
+
+__all__ = ["VulkanBackend", "open_backend"]
+
+DTYPES = frozenset({"float32", "int32", "uint32", "bool"})
+_BLOCK, _LARGE_BLOCK, _STAGING_BLOCK = 64 << 20, 256 << 20, 16 << 20
+_LARGE_HEAP = 16 << 30
+_COPY_AXES = 8
+
+_open: weakref.WeakSet[VulkanBackend] = weakref.WeakSet()
+
+
+class VulkanBackend(Backend):
+    """One Vulkan device.
+
+    Kernels get it as their first argument. They make results with :meth:`empty` and record shaders with :meth:`run`.
+
+    Attributes:
+        capabilities: what the device can do; variants of kernels are chosen from it.
+        stream: records ops.
+        memory: device memory, with the bytes in use.
+        transfer: counts what went to the device and back.
+    """
+
+    name = "vulkan"
+    dtypes = DTYPES
+
+    def __init__(self, capabilities: Capabilities) -> None:
+        from grilly_vulkan.kernels import kernels
+
+        self.kernels = kernels
+        self.capabilities = capabilities
+        self.device = f"{capabilities.name} ({capabilities.kind}, {capabilities.driver})"
+        self.features = frozenset({"deterministic_scatter"})
+        self._device = device = Device(capabilities)
+        self.pipelines = Pipelines(device)
+        self.stream = Stream(device, serial=os.environ.get("GRILLY_VK_SYNC", "") in ("1", "true"))
+        self.memory = Allocator(
+            BlockSource(device, device.local_types()),
+            _LARGE_BLOCK if capabilities.memory > _LARGE_HEAP else _BLOCK,
+            _memory_limit(capabilities),
+        )
+        self.memory.before_retry = self.synchronize
+        staging = Allocator(BlockSource(device, device.staging_types()), _STAGING_BLOCK, 1 << 62)
+        staging.before_retry = self.synchronize
+        self._staging = staging
+        self.transfer = Transfer(staging, self.stream, self.pipelines)
+        _open.add(self)
+
+    # What core asks for
+
+    def from_numpy(self, array: np.ndarray) -> DeviceArray:
+        """A copy on the device."""
+        out = self.empty(array.shape, array.dtype.name)
+        if out.slot is not None:
+            with self._device.lock:
+                self.transfer.upload(array, out.slot, out.addr)
+        return out
+
+    def to_numpy(self, array: DeviceArray) -> np.ndarray:
+        """A copy on the host; waits for all recorded work."""
+        if array.size == 0:
+            return np.zeros(array.shape, array.dtype)
+        plain = self.contiguous(array)
+        assert plain.slot is not None
+        with self._device.lock:
+            return self.transfer.read(plain.shape, plain.dtype, plain.slot, plain.addr)
+
+    def spec(self, array: DeviceArray) -> Spec:
+        """Shape and dtype."""
+        return Spec(array.shape, array.dtype)
+
+    def full(self, shape: tuple[int, ...], value: float, dtype: str) -> DeviceArray:
+        """A filled array: one element seen everywhere; kernels that cannot take strides copy it."""
+        if not math.prod(shape):
+            return self.empty(shape, dtype)
+        return self.filled((), value, dtype).view(shape, (0,) * len(shape))
+
+    def synchronize(self) -> None:
+        """Return when all recorded work is done."""
+        self.stream.wait()
+
+    def close(self) -> None:
+        """Wait, then give the device back; arrays that are left become useless but harmless."""
+        device = self._device
+        if device.handle is None:
+            return
+        with device.lock:
+            self.stream.destroy()
+            self.pipelines.save()
+            self.pipelines.destroy()
+            for allocator in (self.memory, self._staging):
+                allocator.release_all()
+            device.destroy()
+        _open.discard(self)
+
+    # What kernels ask for
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> DeviceArray:
+        """An array with undefined contents.
+
+        Raises:
+            OutOfMemoryError: the device has no room.
+        """
+        size = math.prod(shape)
+        if size == 0:
+            return DeviceArray(None, 0, shape, dtype, 0)
+        with self._device.lock:
+            self._device.check_alive()
+            holder = self.memory.hold(4 * size)
+        return DeviceArray(holder, holder.slot.addr, shape, dtype, size)
+
+    def filled(self, shape: tuple[int, ...], value: float, dtype: str) -> DeviceArray:
+        """A row-major array with every element written (:meth:`full` shows one element everywhere)."""
+        out = self.empty(shape, dtype)
+        if out.size:
+            self.run_each("fill", out.size, (), (out,), (out.size, word(value, dtype)))
+        return out
+
+    def run(
+        self,
+        shader: str,
+        groups: int | tuple[int, int, int],
+        reads: Sequence[DeviceArray | None],
+        writes: Sequence[DeviceArray | None],
+        scalars: Sequence[Any] = (),
+        constants: tuple[Any, ...] = (),
+    ) -> None:
+        """Record one dispatch of ``shader``.
+
+        Args:
+            shader: name in ``spv/manifest.json``.
+            groups: number of workgroups (folded into two dimensions as the device wants), or three extents.
+            reads, writes: arrays, in the order of the shader's pointers; None or no elements: a null pointer.
+            scalars: the push constants after the pointers.
+            constants: specialisation constants 0, 1, ...
+        """
+        kernel = self.pipelines.get(shader, constants)
+        values = [0 if a is None else a.addr for a in reads]
+        values += [0 if a is None else a.addr for a in writes]
+        values += scalars
+        self.stream.op(
+            kernel,
+            groups,
+            [a.slot for a in reads if a is not None and a.slot is not None],
+            [a.slot for a in writes if a is not None and a.slot is not None],
+            values,
+        )
+
+    def run_each(
+        self,
+        shader: str,
+        count: int,
+        reads: Sequence[DeviceArray | None],
+        writes: Sequence[DeviceArray | None],
+        scalars: Sequence[Any] = (),
+        constants: tuple[Any, ...] = (),
+    ) -> None:
+        """:meth:`run` with at least ``count`` invocations in one dimension (``GLOBAL_INDEX`` in the shader)."""
+        kernel = self.pipelines.get(shader, constants)
+        self.run(shader, -(-count // kernel.local), reads, writes, scalars, constants)
+
+    def contiguous(self, array: DeviceArray) -> DeviceArray:
+        """The array itself if it is row-major, else a copy that is."""
+        if array.strides is None or array.size == 0:
+            return array
+        out = self.empty(array.shape, array.dtype)
+        extents, (strides,) = merge_axes(array.shape, array.strides)
+        if len(extents) > _COPY_AXES:
+            raise AssertionError("core never makes views of more than eight axes of different strides")
+        pad = [1] * (_COPY_AXES - len(extents))
+        zero = [0] * (_COPY_AXES - len(extents))
+        self.run_each(
+            "strided-copy",
+            out.size,
+            (array,),
+            (out,),
+            (out.size, len(extents), *extents, *pad, *strides, *zero),
+        )
+        return out
+
+
+def word(value: Any, dtype: str) -> int:
+    """The 32 bits that stand for a number on the device."""
+    if dtype == "float32":
+        with np.errstate(over="ignore"):
+            return int(np.float32(value).view(np.uint32))
+    if dtype == "bool":
+        return int(bool(value))
+    return int(value) & 0xFFFFFFFF
+
+
+def _memory_limit(capabilities: Capabilities) -> int:
+    text = os.environ.get("GRILLY_VK_MEMORY_MB", "").strip()
+    if not text:
+        return capabilities.memory
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"GRILLY_VK_MEMORY_MB={text!r} must be a whole number of megabytes")
+    return int(text) << 20
+
+
+def open_backend(device: str | None, automatic: bool) -> VulkanBackend:
+    """The backend on the device that is meant.
+
+    Raises:
+        BackendUnavailable, ConfigError: see :func:`grilly_vulkan.instance.choose`.
+    """
+    return VulkanBackend(choose(device, automatic))
+
+
+@atexit.register
+def _close_all() -> None:
+    for backend in list(_open):
+        backend.close()

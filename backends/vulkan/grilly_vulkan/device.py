@@ -1,0 +1,248 @@
+"""The logical device: queue, semaphore, memory blocks, pipelines' home; and what happens when it is lost."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from grilly_core.extend import DeviceLostError, OutOfMemoryError
+from grilly_vulkan import _vk
+from grilly_vulkan._vk import check, ffi, new
+from grilly_vulkan.capabilities import Capabilities
+from grilly_vulkan.commands import Commands
+from grilly_vulkan.memory import Block
+
+__all__ = ["BlockSource", "Device"]
+
+_DEVICE_LOCAL, _HOST_VISIBLE, _COHERENT, _CACHED = 1, 2, 4, 8
+_USAGE = 0x20 | 0x1 | 0x2 | 0x20000  # storage buffer, transfer source and target, device address
+_V12 = (
+    "bufferDeviceAddress", "timelineSemaphore", "shaderFloat16", "vulkanMemoryModel", "vulkanMemoryModelDeviceScope",
+    "scalarBlockLayout",
+)  # fmt: skip
+_POLL_NS = 100_000_000  # Ctrl-C is answered between waits
+
+_alive: list[Device] = []
+
+
+class Device:
+    """A ``VkDevice`` with one compute queue and one timeline semaphore.
+
+    Attributes:
+        capabilities: what it can do.
+        commands: functions that record commands.
+        lock: held while anything is recorded or submitted.
+        reason: why it cannot be used any more, '' while it can.
+    """
+
+    def __init__(self, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+        self.lock = threading.RLock()
+        self.reason = ""
+        self.family = self._compute_family()
+        self.handle = self._create()
+        self.commands = Commands(self.handle)
+        queue = ffi.new("VkQueue*")
+        _vk.lib.vkGetDeviceQueue(self.handle, self.family, 0, queue)
+        self.queue = queue[0]
+        self.semaphore = self._timeline()
+        self._memory = ffi.new("VkPhysicalDeviceMemoryProperties*")
+        _vk.lib.vkGetPhysicalDeviceMemoryProperties(capabilities.handle, self._memory)
+        _alive.append(self)
+
+    def _compute_family(self) -> int:
+        """The first family that computes; one without graphics if there is one."""
+        count = ffi.new("uint32_t*")
+        _vk.lib.vkGetPhysicalDeviceQueueFamilyProperties(self.capabilities.handle, count, ffi.NULL)
+        families = ffi.new("VkQueueFamilyProperties[]", count[0])
+        _vk.lib.vkGetPhysicalDeviceQueueFamilyProperties(self.capabilities.handle, count, families)
+        able = [i for i in range(count[0]) if families[i].queueFlags & 2]
+        if not able:
+            from grilly_core.extend import BackendUnavailable
+
+            raise BackendUnavailable(f"Vulkan device {self.capabilities.name} has no queue that computes")
+        # Timestamps are wanted for profiling, and some compute-only families have none.
+        plain = [i for i in able if not families[i].queueFlags & 1 and families[i].timestampValidBits]
+        return (plain or able)[0]
+
+    def _create(self) -> Any:
+        caps = self.capabilities
+        v12 = new("VkPhysicalDeviceVulkan12Features", "PHYSICAL_DEVICE_VULKAN_1_2_FEATURES")
+        v11 = new("VkPhysicalDeviceVulkan11Features", "PHYSICAL_DEVICE_VULKAN_1_1_FEATURES", pNext=v12)
+        wanted = new("VkPhysicalDeviceFeatures2", "PHYSICAL_DEVICE_FEATURES_2", pNext=v11)
+        for name in _V12:
+            setattr(v12, name, name in caps.features)
+        v11.storageBuffer16BitAccess = "storageBuffer16BitAccess" in caps.features
+        wanted.features.shaderInt64 = "shaderInt64" in caps.features
+        wanted.features.shaderInt16 = "shaderInt16" in caps.features
+        names = [name for name in ("VK_KHR_portability_subset",) if name in caps.extensions]
+        matrix = None
+        if caps.matrices:
+            names.append("VK_KHR_cooperative_matrix")
+            matrix = new(
+                "VkPhysicalDeviceCooperativeMatrixFeaturesKHR",
+                "PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR",
+            )
+            matrix.cooperativeMatrix = True
+            v12.pNext = matrix
+        priority = ffi.new("float[]", [1.0])
+        queue = new(
+            "VkDeviceQueueCreateInfo", "DEVICE_QUEUE_CREATE_INFO", queueFamilyIndex=self.family, queueCount=1
+        )
+        queue.pQueuePriorities = priority
+        strings = [ffi.new("char[]", name.encode()) for name in names]
+        array = ffi.new("char*[]", strings)
+        info = new("VkDeviceCreateInfo", "DEVICE_CREATE_INFO", pNext=wanted, queueCreateInfoCount=1)
+        info.pQueueCreateInfos = queue
+        info.enabledExtensionCount, info.ppEnabledExtensionNames = len(names), array
+        out = ffi.new("VkDevice*")
+        check(_vk.lib.vkCreateDevice(caps.handle, info, ffi.NULL, out), "vkCreateDevice")
+        return out[0]
+
+    def _timeline(self) -> Any:
+        kind = new("VkSemaphoreTypeCreateInfo", "SEMAPHORE_TYPE_CREATE_INFO", semaphoreType=1)
+        info = new("VkSemaphoreCreateInfo", "SEMAPHORE_CREATE_INFO", pNext=kind)
+        out = ffi.new("VkSemaphore*")
+        check(_vk.lib.vkCreateSemaphore(self.handle, info, ffi.NULL, out), "vkCreateSemaphore")
+        return out[0]
+
+    # Use and loss
+
+    def check_alive(self) -> None:
+        """Refuse work on a device that was lost, closed, or opened before a fork.
+
+        Raises:
+            DeviceLostError: with the reason.
+        """
+        if self.reason:
+            raise DeviceLostError(self.reason)
+
+    def lose(self, reason: str) -> None:
+        """Refuse all work from now on."""
+        self.reason = reason
+
+    def completed(self) -> int:
+        """The last value of the timeline that the device has reached."""
+        value = ffi.new("uint64_t*")
+        check(
+            _vk.lib.vkGetSemaphoreCounterValue(self.handle, self.semaphore, value),
+            "vkGetSemaphoreCounterValue",
+        )
+        return int(value[0])
+
+    def wait(self, value: int) -> None:
+        """Return when the device has reached ``value``; Ctrl-C is answered within a tenth of a second."""
+        semaphores, values = ffi.new("VkSemaphore[]", [self.semaphore]), ffi.new("uint64_t[]", [value])
+        info = new("VkSemaphoreWaitInfo", "SEMAPHORE_WAIT_INFO", semaphoreCount=1)
+        info.pSemaphores, info.pValues = semaphores, values
+        while (code := _vk.lib.vkWaitSemaphores(self.handle, info, _POLL_NS)) == 2:
+            self.check_alive()
+        check(code, "vkWaitSemaphores")
+
+    # Memory
+
+    def memory_type(self, wanted: int, avoid: int = 0) -> int | None:
+        """The first memory type with all flags of ``wanted`` and none of ``avoid``."""
+        for i in range(self._memory.memoryTypeCount):
+            flags = self._memory.memoryTypes[i].propertyFlags
+            if flags & wanted == wanted and not flags & avoid:
+                return i
+        return None
+
+    def local_types(self) -> list[int]:
+        """Memory types for arrays, best first."""
+        found = [self.memory_type(_DEVICE_LOCAL, _HOST_VISIBLE), self.memory_type(_DEVICE_LOCAL)]
+        return list(dict.fromkeys(i for i in found if i is not None))
+
+    def staging_types(self) -> list[int]:
+        """Memory types for transfers, best first: the host reads uncached memory a thousand times slower."""
+        visible = _HOST_VISIBLE | _COHERENT
+        found = [self.memory_type(visible | _CACHED), self.memory_type(visible)]
+        return list(dict.fromkeys(i for i in found if i is not None))
+
+    def destroy(self) -> None:
+        """Give everything back; idempotent."""
+        if self.handle is None:
+            return
+        if self in _alive:
+            _alive.remove(self)
+        handle, self.handle = self.handle, None
+        self.reason = self.reason or "the Vulkan backend was closed; its tensors cannot be used any more"
+        _vk.lib.vkDestroySemaphore(handle, self.semaphore, ffi.NULL)
+        _vk.lib.vkDestroyDevice(handle, ffi.NULL)
+
+
+class BlockSource:
+    """Blocks of one kind of memory: one buffer and one allocation each, mapped if the host can see it."""
+
+    def __init__(self, device: Device, types: list[int]) -> None:
+        self._device = device
+        self._types = types
+
+    def allocate(self, size: int) -> Block:
+        """A block of ``size`` bytes.
+
+        Raises:
+            OutOfMemoryError: no memory type has room.
+        """
+        device = self._device
+        buffer = self._buffer(size)
+        try:
+            memory, kind = self._bind(buffer)
+        except BaseException:
+            _vk.lib.vkDestroyBuffer(device.handle, buffer, ffi.NULL)
+            raise
+        info = new("VkBufferDeviceAddressInfo", "BUFFER_DEVICE_ADDRESS_INFO", buffer=buffer)
+        addr = int(_vk.lib.vkGetBufferDeviceAddress(device.handle, info))
+        mapped = None
+        if device._memory.memoryTypes[kind].propertyFlags & _HOST_VISIBLE:
+            pointer = ffi.new("void**")
+            check(_vk.lib.vkMapMemory(device.handle, memory, 0, size, 0, pointer), "vkMapMemory")
+            mapped = ffi.buffer(pointer[0], size)
+        return Block(addr, size, (buffer, memory), mapped)
+
+    def _buffer(self, size: int) -> Any:
+        info = new("VkBufferCreateInfo", "BUFFER_CREATE_INFO", size=size, usage=_USAGE)
+        out = ffi.new("VkBuffer*")
+        check(_vk.lib.vkCreateBuffer(self._device.handle, info, ffi.NULL, out), "vkCreateBuffer")
+        return out[0]
+
+    def _bind(self, buffer: Any) -> tuple[Any, int]:
+        device = self._device
+        needs = ffi.new("VkMemoryRequirements*")
+        _vk.lib.vkGetBufferMemoryRequirements(device.handle, buffer, needs)
+        flags = new("VkMemoryAllocateFlagsInfo", "MEMORY_ALLOCATE_FLAGS_INFO", flags=2)
+        code, out = -2, ffi.new("VkDeviceMemory*")
+        for kind in self._types:
+            if not needs.memoryTypeBits >> kind & 1:
+                continue
+            info = new("VkMemoryAllocateInfo", "MEMORY_ALLOCATE_INFO", pNext=flags)
+            info.allocationSize, info.memoryTypeIndex = needs.size, kind
+            code = _vk.lib.vkAllocateMemory(device.handle, info, ffi.NULL, out)
+            if code == 0:
+                check(_vk.lib.vkBindBufferMemory(device.handle, buffer, out[0], 0), "vkBindBufferMemory")
+                return out[0], kind
+            if code not in _vk.OUT_OF_MEMORY:
+                break
+        check(code, f"vkAllocateMemory of {needs.size:,} bytes")
+        raise OutOfMemoryError("no memory type fits a storage buffer")
+
+    def release(self, block: Block) -> None:
+        """Destroy buffer and memory."""
+        buffer, memory = block.handles
+        _vk.lib.vkDestroyBuffer(self._device.handle, buffer, ffi.NULL)
+        _vk.lib.vkFreeMemory(self._device.handle, memory, ffi.NULL)
+
+
+def _after_fork() -> None:
+    for device in _alive:
+        device.lose(
+            "Vulkan cannot be used in a forked process: its device belongs to the parent. Start workers with the 'spawn' "
+            "method (multiprocessing.set_start_method('spawn'))"
+        )
+        device.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,264 @@
+"""One open command buffer, submitted late; barriers where an op touches what an earlier one is still writing.
+
+Every slot carries the epoch in which it was last read (``r``) and written (``w``). An op that reads a slot written in
+the current epoch, or writes one read or written in it, needs all earlier work finished: one global barrier is
+recorded and a new epoch begins. Epochs go on over submissions, since a barrier covers everything submitted
+before it on the queue; so a slot that is freed and handed out again keeps its hazards, and no wait is needed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from grilly_core.extend import DeviceLostError, GrillyError
+from grilly_vulkan import _vk
+from grilly_vulkan._vk import check, ffi, new
+from grilly_vulkan.commands import handle
+from grilly_vulkan.device import Device
+from grilly_vulkan.memory import Slot
+from grilly_vulkan.pipeline import Kernel, push_buffer
+
+__all__ = ["Stream"]
+
+_COMPUTE_STAGE, _HOST_STAGE = 0x800, 0x4000
+_SHADER_READ, _SHADER_WRITE, _HOST_READ = 0x20, 0x40, 0x2000
+_FIRST_FLUSH, _LAST_FLUSH = 16, 256
+_GROUPS_X = 65535
+
+
+class _Buffer:
+    """A command buffer of the ring, with what submits it."""
+
+    __slots__ = ("handle", "held", "raw", "submit", "value", "values")
+
+    def __init__(self, device: Device, pool: Any) -> None:
+        info = new("VkCommandBufferAllocateInfo", "COMMAND_BUFFER_ALLOCATE_INFO", commandPool=pool)
+        info.commandBufferCount = 1
+        out = ffi.new("VkCommandBuffer[]", 1)
+        check(_vk.lib.vkAllocateCommandBuffers(device.handle, info, out), "vkAllocateCommandBuffers")
+        self.raw, self.handle = out[0], handle(out[0])
+        semaphores, self.values = ffi.new("VkSemaphore[]", [device.semaphore]), ffi.new("uint64_t[]", [0])
+        timeline = new("VkTimelineSemaphoreSubmitInfo", "TIMELINE_SEMAPHORE_SUBMIT_INFO")
+        timeline.signalSemaphoreValueCount, timeline.pSignalSemaphoreValues = 1, self.values
+        self.submit = new(
+            "VkSubmitInfo", "SUBMIT_INFO", pNext=timeline, commandBufferCount=1, signalSemaphoreCount=1
+        )
+        self.submit.pCommandBuffers, self.submit.pSignalSemaphores = out, semaphores
+        self.held = (out, semaphores, timeline)
+        self.value = 0
+
+
+class Stream:
+    """Records ops on one device, in order.
+
+    Args:
+        device: the device.
+        flush_at: submit after this many ops; None for the usual rule (soon when idle, later when busy).
+        serial: submit and wait after every op, naming the one that fails (``GRILLY_VK_SYNC=1``).
+
+    Attributes:
+        submitted: the timeline value of the last submission.
+        ops, barriers: how many were recorded, for tests and reports.
+    """
+
+    def __init__(self, device: Device, flush_at: int | None = None, serial: bool = False) -> None:
+        self._device = device
+        self._serial = serial
+        self._fixed = flush_at
+        self._limit = flush_at or _FIRST_FLUSH
+        self._commands = device.commands
+        self._push = push_buffer()
+        self._push_pointer = ctypes.addressof(self._push)
+        self._barrier = _memory_barrier(_SHADER_WRITE, _SHADER_READ | _SHADER_WRITE)
+        self._to_host = _memory_barrier(_SHADER_WRITE, _HOST_READ)
+        self._pool = self._create_pool()
+        self._ring: list[_Buffer] = []
+        self._open: _Buffer | None = None
+        self._bound: Kernel | None = None
+        self._recorded = 0
+        self._names: list[str] = []
+        self._epoch = 0
+        self.submitted = 0
+        self.ops = self.barriers = 0
+        self.profiler: Any = None
+
+    def _create_pool(self) -> Any:
+        info = new(
+            "VkCommandPoolCreateInfo",
+            "COMMAND_POOL_CREATE_INFO",
+            flags=2,
+            queueFamilyIndex=self._device.family,
+        )
+        out = ffi.new("VkCommandPool*")
+        check(_vk.lib.vkCreateCommandPool(self._device.handle, info, ffi.NULL, out), "vkCreateCommandPool")
+        return out[0]
+
+    # Recording
+
+    def op(
+        self,
+        kernel: Kernel,
+        groups: int | tuple[int, int, int],
+        reads: Sequence[Slot],
+        writes: Sequence[Slot],
+        values: Iterable[Any],
+    ) -> None:
+        """Record one dispatch.
+
+        Args:
+            kernel: the pipeline.
+            groups: workgroups; a number is folded into x and y where the device wants that.
+            reads, writes: the slots it touches.
+            values: push constants, pointers first.
+        """
+        with self._device.lock:
+            buffer = self._open or self._begin()
+            commands = self._commands
+            target = buffer.handle
+            epoch = self._epoch
+            if self._hazard(reads, writes, epoch):
+                commands.barrier(
+                    target, _COMPUTE_STAGE, _COMPUTE_STAGE, 0, 1, self._barrier, 0, None, 0, None
+                )
+                self._epoch = epoch = epoch + 1
+                self.barriers += 1
+            for slot in reads:
+                slot.r = epoch
+            for slot in writes:
+                slot.w = epoch
+            if self._bound is not kernel:
+                commands.bind(target, 1, kernel.pipeline)
+                self._bound = kernel
+            kernel.pack(self._push, 0, *values)
+            commands.push(target, kernel.layout, 0x20, 0, kernel.size, self._push_pointer)
+            profiled = self.profiler is not None and self.profiler.before(target, kernel)
+            if isinstance(groups, int):
+                if groups <= _GROUPS_X:
+                    commands.dispatch(target, groups, 1, 1)
+                else:
+                    commands.dispatch(target, _GROUPS_X, -(-groups // _GROUPS_X), 1)
+            else:
+                commands.dispatch(target, *groups)
+            if profiled:
+                self.profiler.after(target)
+            self._names.append(kernel.name)
+            self._recorded += 1
+            self.ops += 1
+            if self._recorded >= self._limit:
+                self._flush_when_full()
+
+    @staticmethod
+    def _hazard(reads: Sequence[Slot], writes: Sequence[Slot], epoch: int) -> bool:
+        """Whether the op must wait for one recorded since the last barrier."""
+        # Plain loops: this runs for every op.
+        for slot in reads:
+            if slot.w == epoch:
+                return True
+        for slot in writes:  # noqa: SIM110
+            if slot.w == epoch or slot.r == epoch:
+                return True
+        return False
+
+    def _begin(self) -> _Buffer:
+        self._device.check_alive()
+        done = self.completed()
+        buffer = next((b for b in self._ring if b.value <= done), None)
+        if buffer is None:
+            buffer = _Buffer(self._device, self._pool)
+            self._ring.append(buffer)
+        info = new("VkCommandBufferBeginInfo", "COMMAND_BUFFER_BEGIN_INFO", flags=1)
+        check(_vk.lib.vkBeginCommandBuffer(buffer.raw, info), "vkBeginCommandBuffer")
+        self._open, self._bound, self._recorded = buffer, None, 0
+        self._names = []
+        if self.profiler is not None:
+            self.profiler.begin(buffer.handle)
+        return buffer
+
+    def _flush_when_full(self) -> None:
+        if self._serial:
+            self._one_by_one()
+            return
+        if self._fixed is None:
+            # Submit soon if the device would idle; else save submissions.
+            idle = self.completed() >= self.submitted
+            self._limit = _FIRST_FLUSH if idle else min(self._limit * 2, _LAST_FLUSH)
+            if not idle and self._recorded < self._limit:
+                return
+        self.flush()
+
+    def _one_by_one(self) -> None:
+        name = self._names[-1]
+        try:
+            self.flush()
+            self._device.wait(self.submitted)
+        except GrillyError as error:
+            error.add_note(f"while running shader {name}")
+            raise
+
+    # Submitting and waiting
+
+    def flush(self, for_host: bool = False) -> int:
+        """Submit what was recorded; returns the timeline value that says it is done.
+
+        Args:
+            for_host: make results visible to the host.
+        """
+        with self._device.lock:
+            buffer = self._open
+            if buffer is None:
+                return self.submitted
+            self._device.check_alive()
+            if for_host:
+                self._commands.barrier(
+                    buffer.handle, _COMPUTE_STAGE, _HOST_STAGE, 0, 1, self._to_host, 0, None, 0, None
+                )
+            self._open = None
+            try:
+                check(_vk.lib.vkEndCommandBuffer(buffer.raw), "vkEndCommandBuffer")
+                buffer.values[0] = self.submitted + 1
+                check(_vk.lib.vkQueueSubmit(self._device.queue, 1, buffer.submit, ffi.NULL), "vkQueueSubmit")
+            except DeviceLostError as error:
+                raise self._lost(error) from None
+            self.submitted += 1
+            buffer.value = self.submitted
+            return self.submitted
+
+    def completed(self) -> int:
+        """The last timeline value that the device has reached."""
+        try:
+            return self._device.completed()
+        except DeviceLostError as error:
+            raise self._lost(error) from None
+
+    def wait(self, value: int | None = None) -> None:
+        """Return when the device has done everything up to ``value`` (all that was recorded if None)."""
+        target = self.flush() if value is None else value
+        self._device.check_alive()
+        try:
+            self._device.wait(target)
+        except DeviceLostError as error:
+            raise self._lost(error) from None
+
+    def _lost(self, error: DeviceLostError) -> DeviceLostError:
+        last = ", ".join(self._names[-5:])
+        reason = (
+            f"{error}. The last shaders recorded were: {last or 'none'}. The device cannot be used again in this process; "
+            "restart it, update the GPU driver, and set GRILLY_VK_SYNC=1 to find the shader"
+        )
+        self._device.lose(reason)
+        return DeviceLostError(reason)
+
+    def destroy(self) -> None:
+        """Wait for the device and give command buffers back."""
+        if not self._device.reason:
+            self._open = None
+            _vk.lib.vkDeviceWaitIdle(self._device.handle)
+        _vk.lib.vkDestroyCommandPool(self._device.handle, self._pool, ffi.NULL)
+
+
+def _memory_barrier(before: int, after: int) -> Any:
+    """A ``VkMemoryBarrier`` as ctypes bytes, which the recording functions take."""
+    return ctypes.create_string_buffer(struct.pack("=IxxxxQII", 46, 0, before, after))

@@ -1,0 +1,23 @@
+#version 460
+// z = c ? x : y with broadcasting.
+#include "common.glsl"
+layout(local_size_x = 256) in;
+layout(constant_id = 0) const uint AXES = 1;
+layout(push_constant) uniform PC {
+    UintIn c; UintIn x; UintIn y; UintOut z; uint n;
+    uint extents[5]; uint cs[5]; uint xs[5]; uint ys[5];
+} pc;
+void main() {
+    uint i = GLOBAL_INDEX;
+    if (i >= pc.n) return;
+    uint rest = i, ac = 0, ax = 0, ay = 0;
+    [[unroll]] for (uint a = AXES - 1; a > 0; --a) {
+        uint at = rest % pc.extents[a];
+        rest /= pc.extents[a];
+        ac += at * pc.cs[a];
+        ax += at * pc.xs[a];
+        ay += at * pc.ys[a];
+    }
+    bool choice = pc.c.d[ac + rest * pc.cs[0]] != 0;
+    pc.z.d[i] = choice ? pc.x.d[ax + rest * pc.xs[0]] : pc.y.d[ay + rest * pc.ys[0]];
+}
