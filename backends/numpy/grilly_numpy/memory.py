@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from grilly_core.errors import ConfigError
+from grilly_core.extend import ConfigError
 
 __all__ = ["empty", "idle_bytes", "trim"]
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from grilly_core.errors import ConfigError
+from grilly_core.extend import ConfigError
 
 __all__ = ["parallel_for", "thread_count"]
 

@@ -45,8 +45,7 @@ def in_place(surrogate: Any, gain: float, dtype: np.dtype[Any]) -> InPlace | Non
 
 def derivative_of(surrogate: Any, u: np.ndarray, device: Any) -> np.ndarray:
     """The derivative as the surrogate itself computes it, on ``u`` of any shape."""
-    from grilly_core.autograd import no_grad
-    from grilly_core.tensor import wrap
+    from grilly_core.extend import no_grad, wrap
 
     with no_grad():
         result = surrogate.derivative(wrap(u, device))._data
