@@ -76,8 +76,8 @@ def rand(shape: Any, dtype: Any = "float32") -> Tensor:
         shape: an int or a tuple.
         dtype: float32 or float64.
     """
-    number, stream = next_stream()
-    return uniform(_shape(shape), number, stream, _float_dtype(dtype, "rand"), selection.current_backend())
+    extents, name, backend = _shape(shape), _float_dtype(dtype, "rand"), selection.current_backend()
+    return uniform(extents, *next_stream(), name, backend)
 
 
 def host_uniform(shape: tuple[int, ...]) -> np.ndarray:
@@ -100,4 +100,5 @@ def randn(shape: Any, dtype: Any = "float32") -> Tensor:
         shape: an int or a tuple.
         dtype: float32 or float64.
     """
-    return tensor(host_normal(_shape(shape)), dtype=_float_dtype(dtype, "randn"))
+    name = _float_dtype(dtype, "randn")
+    return tensor(host_normal(_shape(shape)), dtype=name)

@@ -158,7 +158,7 @@ def test_potentials_can_be_in_the_loss(step_mode: str) -> None:
     node = nn.LIFNode(tau=2.0, step_mode=step_mode, store_v_seq=True)
     if step_mode == "m":
         node(x)
-        loss = node.v_seq.sum()  # type: ignore[union-attr]
+        loss = node.v_seq.sum()
     else:
         for t in range(2):
             node(x[t])
@@ -303,7 +303,7 @@ def test_refused_inputs() -> None:
     with pytest.raises(ShapeError, match="lif_multi_step takes"):
         F.lif_multi_step(1.0)
     with pytest.raises(ArgumentError, match="surrogate"):
-        F.if_step([1.0], surrogate_function=None)  # type: ignore[arg-type]
+        F.if_step([1.0], surrogate_function=None)
 
 
 @pytest.mark.parametrize("tau", [1.5, 2.0, 100.0])
