@@ -146,7 +146,8 @@ def on_grid(
         True
     """
     first, last, step = _steps(dtype, low, high)
-    return (rng.integers(first, last, shape, endpoint=True) * step).astype(numpy_dtype(dtype))
+    drawn = np.asarray(rng.integers(first, last, shape, endpoint=True))
+    return np.asarray(drawn * step).astype(numpy_dtype(dtype))
 
 
 @st.composite
@@ -195,14 +196,14 @@ def spikes(draw: DrawFn, shape: Shape, dtype: str = "float32") -> np.ndarray:
     """0 and 1, from silence to a spike everywhere."""
     rate = draw(st.sampled_from((0.5, 0.1, 0.0, 1.0)))
     rng = np.random.default_rng(draw(seeds()))
-    return (rng.random(shape) < rate).astype(numpy_dtype(dtype))
+    return np.asarray(rng.random(shape) < rate).astype(numpy_dtype(dtype))
 
 
 @st.composite
 def reals(draw: DrawFn, shape: Shape, dtype: str = "float32", *, scale: float = 1.0) -> np.ndarray:
     """Normally distributed values: no grid, so results differ by rounding and are compared with a tolerance."""
     rng = np.random.default_rng(draw(seeds()))
-    return (rng.standard_normal(shape) * scale).astype(numpy_dtype(dtype))
+    return np.asarray(rng.standard_normal(shape) * scale).astype(numpy_dtype(dtype))
 
 
 @st.composite

@@ -1,0 +1,23 @@
+"""A strategy of valid calls for every op, one module per module of ops; importing this registers them all."""
+
+from grilly_core.testing.cases import (
+    compare,
+    conv,
+    elementwise,
+    indexing,
+    linalg,
+    loss,
+    neuron,
+    neuron_vjp,
+    norm,
+    optim,
+    pool,
+    random,
+    reduce,
+    shape,
+)
+
+__all__ = [
+    "compare", "conv", "elementwise", "indexing", "linalg", "loss", "neuron", "neuron_vjp", "norm", "optim", "pool",
+    "random", "reduce", "shape",
+]  # fmt: skip

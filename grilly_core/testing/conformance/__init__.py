@@ -1,0 +1,1 @@
+"""The published tests; see :mod:`grilly_core.testing` for how to run them."""
