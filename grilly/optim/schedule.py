@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from grilly._checks import whole_number
 from grilly.nn.parameter import Parameter
 from grilly.optim.optimizer import Optimizer
 from grilly_core import ops
@@ -38,7 +39,7 @@ class Schedule:
 
     def set_epoch(self, epoch: int) -> None:
         """Continue at ``epoch`` (after a resume)."""
-        self.epoch = epoch
+        self.epoch = whole_number(epoch, "epoch", 0)
         for group, base in zip(self.optimizer.groups, self.base, strict=True):
             group["lr"] = self.factor(epoch, base)
 
@@ -57,11 +58,10 @@ class StepLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         super().__init__(optimizer)
-        if step_size < 1 or not gamma > 0:
-            raise ArgumentError(
-                f"StepLR: step_size must be at least 1 and gamma above 0, got {step_size} and {gamma}"
-            )
-        self.step_size, self.gamma = step_size, gamma
+        self.step_size = whole_number(step_size, "StepLR: step_size", 1)
+        if not gamma > 0:
+            raise ArgumentError(f"StepLR: gamma must be above 0, got {gamma!r}")
+        self.gamma = gamma
 
     def factor(self, epoch: int, base: float) -> float:
         return base * self.gamma ** (epoch // self.step_size)
@@ -81,11 +81,10 @@ class CosineAnnealingLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:  # noqa: N803
         super().__init__(optimizer)
-        if T_max < 1 or not eta_min >= 0:
-            raise ArgumentError(
-                f"CosineAnnealingLR: T_max must be at least 1 and eta_min at least 0, got {T_max}, {eta_min}"
-            )
-        self.T_max, self.eta_min = T_max, eta_min
+        self.T_max = whole_number(T_max, "CosineAnnealingLR: T_max", 1)
+        if not eta_min >= 0:
+            raise ArgumentError(f"CosineAnnealingLR: eta_min must not be negative, got {eta_min!r}")
+        self.eta_min = eta_min
 
     def factor(self, epoch: int, base: float) -> float:
         done = min(epoch, self.T_max) / self.T_max
