@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grilly._table import columns
 from grilly_core import plugins
 from grilly_core.op import registry
 from grilly_core.plugins import available, block, register, unregister
@@ -32,7 +33,4 @@ def report(backend: str) -> str:
             rows.append((op.name, "composite" if op.body is not None else "unsupported", "", ""))
         else:
             rows.append((op.name, "native", " ".join(sorted(kernel.dtypes)), kernel.source))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return columns(rows)
