@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from grilly_core import plugins, selection
+from grilly_core.backend import Backend
 from grilly_core.errors import BackendUnavailable
 
-__all__ = ["backend_params", "names", "required"]
+__all__ = ["backend_params", "names", "open_or_skip", "required"]
 
 _ALWAYS_SHOWN = ("numpy", "vulkan")
 _IF_INSTALLED = ("cupy",)
@@ -72,3 +73,16 @@ def backend_params() -> list[Any]:
         pytest.param(name, id=name, marks=() if reason is None else pytest.mark.skip(reason=reason))
         for name, reason in _candidates().items()
     ]
+
+
+def open_or_skip(name: str) -> Backend:
+    """The backend ``name``, for tests of that one; they are skipped with the reason where it does not open.
+
+    Example:
+        >>> open_or_skip("numpy").name
+        'numpy'
+    """
+    reason = _candidates().get(name, f"backend {name} is not installed or blocked")
+    if reason is not None:
+        pytest.skip(reason)
+    return selection.resolve(name)

@@ -41,6 +41,7 @@ class VulkanBackend(Backend):
         stream: records ops.
         memory: device memory, with the bytes in use.
         transfer: counts what went to the device and back.
+        simple_products: products for a CPU, without tiles in shared memory; tests set it to see both.
     """
 
     name = "vulkan"
@@ -53,6 +54,7 @@ class VulkanBackend(Backend):
         self.capabilities = capabilities
         self.device = f"{capabilities.name} ({capabilities.kind}, {capabilities.driver})"
         self.features = frozenset({"deterministic_scatter"})
+        self.simple_products = capabilities.is_cpu
         self._device = device = Device(capabilities)
         self.pipelines = Pipelines(device)
         self.stream = Stream(device, serial=os.environ.get("GRILLY_VK_SYNC", "") in ("1", "true"))

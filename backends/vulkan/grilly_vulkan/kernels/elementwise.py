@@ -8,7 +8,7 @@ from typing import Any
 
 from grilly_vulkan.array import DeviceArray, contiguous_strides, merge_axes
 
-__all__ = ["DECLINES", "KERNELS", "STRIDED", "binary"]
+__all__ = ["ADD", "DECLINES", "KERNELS", "STRIDED", "binary"]
 
 Shape = tuple[int, ...]
 
@@ -21,6 +21,7 @@ _CAST_CODE = {"float32": 0, "int32": 1, "uint32": 2, "bool": 3}
 _BINARY = ("add", "sub", "mul", "div", "maximum", "minimum", "greater", "greater_equal", "equal")
 _UNARY = ("neg", "abs", "exp", "log", "sqrt", "tanh", "atan", "floor", "round", "sigmoid", "relu")
 _SPIKE = 11
+ADD = _BINARY.index("add")
 
 
 @functools.lru_cache(maxsize=4096)

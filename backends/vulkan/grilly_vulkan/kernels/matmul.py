@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from grilly_vulkan.array import DeviceArray, merge_axes
+from grilly_vulkan.kernels import elementwise, reduce, tiles
 
-__all__ = ["DECLINES", "KERNELS", "STRIDED"]
+__all__ = ["DECLINES", "KERNELS", "STRIDED", "product"]
 
 Shape = tuple[int, ...]
 
 FLOAT = ("float32",)
-_BATCH_AXES = 4
+_BATCH_AXES = 3
+_SIZES = ((128, 128), (64, 64), (128, 32), (32, 128))
 
 
 def _batch(x: DeviceArray, y: DeviceArray) -> tuple[Shape, list[int], list[int], list[int]]:
@@ -30,30 +33,61 @@ def _batch(x: DeviceArray, y: DeviceArray) -> tuple[Shape, list[int], list[int],
     return out, extents, xm, ym
 
 
-def matmul(device: Any, x: DeviceArray, y: DeviceArray, /) -> DeviceArray:
+def _spread(device: Any, a: DeviceArray, lead: Shape) -> DeviceArray:
+    """``a`` copied to the leading shape ``lead``, row-major."""
+    strides = (0,) * (len(lead) + 2 - len(a.shape)) + a.full_strides()
+    shape = (1,) * (len(lead) + 2 - len(a.shape)) + a.shape
+    strides = tuple([0 if n == 1 else s for n, s in zip(shape, strides, strict=True)])
+    spread: DeviceArray = device.contiguous(a.view((*lead, *a.shape[-2:]), strides))
+    return spread
+
+
+def product(device: Any, x: DeviceArray, y: DeviceArray, bias: DeviceArray | None = None) -> DeviceArray:
+    """``x @ y``, plus a bias for each column."""
     lead, extents, xb, yb = _batch(x, y)
     rows, inner, columns = x.shape[-2], x.shape[-1], y.shape[-1]
-    out: DeviceArray = device.empty((*lead, rows, columns), "float32")
-    if not out.size:
-        return out
-    if not inner:
-        zeros: DeviceArray = device.full(out.shape, 0.0, "float32")
-        return zeros
+    shape = (*lead, rows, columns)
+    if not math.prod(shape):
+        empty: DeviceArray = device.empty(shape, "float32")
+        return empty
     if len(extents) > _BATCH_AXES:
-        x, y = device.contiguous(x), device.contiguous(y)
+        x, y = _spread(device, x, lead), _spread(device, y, lead)
         lead, extents, xb, yb = _batch(x, y)
     fill = _BATCH_AXES - len(extents)
-    xs, ys = x.full_strides()[-2:], y.full_strides()[-2:]
+    (xr, xc), (yr, yc) = x.full_strides()[-2:], y.full_strides()[-2:]
     packed = (*extents, *(1,) * fill, *xb, *(0,) * fill, *yb, *(0,) * fill)
-    scalars = (out.size, rows, columns, inner, *xs, *ys, *packed)
-    device.run_each("matmul-simple", out.size, (x, y), (out,), scalars)
-    return out
+    batches = math.prod(lead)
+    sizes = (rows, columns, inner, xr, xc, yr, yc, batches)
+    if device.simple_products:
+        out: DeviceArray = device.empty(shape, "float32")
+        count = -(-rows // 4) * -(-columns // 4) * batches
+        constants = (True, False, bias is not None)
+        device.run_each("matmul-simple", count, (x, y, bias), (out,), (*sizes, 1, inner, *packed), constants)
+        return out
+    plan = tiles.choose(device, _SIZES, rows, columns, inner, batches, split=True)
+    out = device.empty((plan.splits, *shape), "float32")
+    scalars = (*sizes, plan.splits, plan.chunk, *packed)
+    fused = bias if plan.splits == 1 else None
+    constants = (xc <= xr, yr < yc, fused is not None)
+    device.run(f"matmul-{plan.name}", plan.groups, (x, y, fused), (out,), scalars, constants)
+    if plan.splits == 1:
+        return out.view(shape)
+    out = reduce.sum(device, out, axis=(0,), keepdims=False)
+    return out if bias is None else elementwise.binary(device, elementwise.ADD, out, bias, "float32")
 
 
-def _too_many_axes(x: Any, y: Any) -> str | None:
-    return "it takes at most four leading axes" if max(x.ndim, y.ndim) > _BATCH_AXES + 2 else None
+def matmul(device: Any, x: DeviceArray, y: DeviceArray, /) -> DeviceArray:
+    return product(device, x, y)
 
 
-KERNELS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {"matmul": (matmul, FLOAT)}
+def linear(device: Any, x: DeviceArray, weight: DeviceArray, bias: DeviceArray | None, /) -> DeviceArray:
+    inner, outer = x.shape[-1], weight.shape[0]
+    rows = device.contiguous(x).view((math.prod(x.shape[:-1]), inner))
+    (r, c) = weight.full_strides()
+    out = product(device, rows, weight.view((inner, outer), (c, r)), None if bias is None else device.contiguous(bias))
+    return out.view((*x.shape[:-1], outer))
+
+
+KERNELS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {"matmul": (matmul, FLOAT), "linear": (linear, FLOAT)}
 STRIDED = frozenset(KERNELS)
-DECLINES: dict[str, Callable[..., str | None]] = {"matmul": _too_many_axes}
+DECLINES: dict[str, Callable[..., str | None]] = {}

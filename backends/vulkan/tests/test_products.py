@@ -1,0 +1,77 @@
+"""Matrix products and convolutions in every variant: for CPUs and, forced here, the tiles meant for GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import grilly
+from backends_under_test import open_or_skip
+from grilly_core import ops
+from grilly_core.selection import resolve
+
+
+@pytest.fixture(params=["simple", "tiles"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Any]:
+    opened: Any = open_or_skip("vulkan")
+    before, opened.simple_products = opened.simple_products, request.param == "simple"
+    yield opened
+    opened.simple_products = before
+
+
+def random(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-8, 9, shape).astype(np.float32) / 8
+
+
+def on(backend: Any, array: np.ndarray) -> grilly.Tensor:
+    return grilly.tensor(array, backend=backend)
+
+
+@pytest.mark.parametrize("rows, inner, columns", [(1, 1, 1), (3, 0, 2), (65, 17, 63), (130, 257, 10), (10, 1031, 129), (257, 64, 130), (5, 2048, 3)])
+@pytest.mark.parametrize("turned", ["", "x", "y", "xy"])
+def test_products_of_any_size_and_order(backend: Any, rows: int, inner: int, columns: int, turned: str) -> None:
+    x, y = random(rows, inner), random(inner, columns, seed=1)
+    a = on(backend, x.T.copy()).T if "x" in turned else on(backend, x)
+    b = on(backend, y.T.copy()).T if "y" in turned else on(backend, y)
+    np.testing.assert_array_equal(ops.matmul(a, b).numpy(), x @ y)
+
+
+@pytest.mark.parametrize("lead_x, lead_y", [((3,), (3,)), ((2, 1), (1, 3)), ((2, 1, 2), (3, 1)), ((2, 1, 2, 1), (1, 3, 1, 2)), ((0,), (1,))])
+def test_leading_axes_broadcast(backend: Any, lead_x: tuple[int, ...], lead_y: tuple[int, ...]) -> None:
+    x, y = random(*lead_x, 5, 70), random(*lead_y, 70, 3, seed=1)
+    np.testing.assert_array_equal(ops.matmul(on(backend, x), on(backend, y)).numpy(), x @ y)
+
+
+@pytest.mark.parametrize("inner", [33, 4096])
+def test_linear_adds_its_bias_once(backend: Any, inner: int) -> None:
+    x, w, b = random(2, 3, inner), random(7, inner, seed=1), random(7, seed=2)
+    got = ops.linear(on(backend, x), on(backend, w), on(backend, b)).numpy()
+    np.testing.assert_array_equal(got, x @ w.T + b)
+
+
+CONVOLUTIONS = [
+    dict(n=2, c=3, o=5, size=(7, 9), kernel=(3, 3), stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1),
+    dict(n=3, c=4, o=6, size=(11, 8), kernel=(3, 2), stride=(2, 3), padding=(2, 0), dilation=(1, 2), groups=2),
+    dict(n=1, c=6, o=6, size=(5, 5), kernel=(1, 1), stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=6),
+    dict(n=2, c=1, o=70, size=(12, 13), kernel=(5, 3), stride=(1, 2), padding=(0, 2), dilation=(2, 1), groups=1),
+    dict(n=9, c=16, o=33, size=(14, 14), kernel=(3, 3), stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1),
+    dict(n=0, c=2, o=3, size=(4, 4), kernel=(3, 3), stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONS, ids=lambda case: f"{case['c']}to{case['o']}k{case['kernel']}s{case['stride']}")
+def test_convolution_and_both_gradients(backend: Any, case: dict[str, Any]) -> None:
+    c, o, kernel, groups = case["c"], case["o"], case["kernel"], case["groups"]
+    window = {name: case[name] for name in ("stride", "padding", "dilation", "groups")}
+    arrays = [random(case["n"], c, *case["size"]), random(o, c // groups, *kernel, seed=1), random(o, seed=2)]
+    results = []
+    for target in (backend, resolve("numpy")):
+        x, w, b = (grilly.tensor(a, backend=target, requires_grad=True) for a in arrays)
+        y = ops.conv2d(x, w, b, **window)
+        (y * on(target, random(*y.shape, seed=3))).sum().backward()
+        results.append([t.numpy() for t in (y, x.grad, w.grad, b.grad)])
+    for got, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6 * max(1.0, float(np.abs(expected).max(initial=0))))
