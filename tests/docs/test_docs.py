@@ -1,4 +1,4 @@
-"""Every Python block of the documents runs, top to bottom, in one namespace per document; links lead somewhere."""
+"""What the documents say is so: their Python blocks run, their links lead somewhere, what they name exists."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+import grilly.functional as F
+from grilly import nn, optim
+from grilly.cli import main
+
 ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 DOCUMENTS = sorted(
     [
         ROOT / "README.md",
@@ -23,6 +28,9 @@ def blocks(document: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.M | re.S)
 
 
+EXAMPLE = blocks(ROOT / "README.md", "python")[0]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_python_blocks_run(
     document: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -30,6 +38,8 @@ def test_python_blocks_run(
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
     for number, code in enumerate(blocks(document, "python"), 1):
+        if code == EXAMPLE:  # run by a test of its own
+            continue
         exec(compile(code, f"{document.name}, block {number}", "exec"), namespace)
 
 
@@ -41,22 +51,75 @@ def test_relative_links_exist(document: Path) -> None:
 
 
 def test_the_two_commands_are_there() -> None:
-    section = (ROOT / "README.md").read_text().split("## Two commands", 1)[1].split("\n## ", 1)[0]
+    section = README.split("## Two commands", 1)[1].split("\n## ", 1)[0]
     install_and_train, install_and_test = re.findall(r"```bash\n(.*?)```", section, re.S)
     assert "grilly train" in install_and_train
     assert "pytest" in install_and_test
 
 
-def test_layers_named_in_the_readme_exist() -> None:
-    from grilly import nn
+def named(section: str) -> set[str]:
+    """Public names in the table of the README, ``X1d/2d`` spelt out and without the module in front."""
+    table = README.split("## What there is", 1)[1].split("\n## ", 1)[0]
+    rows = [row for row in table.splitlines() if row.startswith(f"| {section}")]
+    assert len(rows) == 1, section
+    found: set[str] = set()
+    for name, twice in re.findall(r"`(?:\w+\.)?(\w+?)(1d/2d)?`", rows[0]):
+        found |= {f"{name}1d", f"{name}2d"} if twice else {name}
+    return found
 
-    table = (ROOT / "README.md").read_text().split("## What there is", 1)[1].split("\n## ", 1)[0]
-    rows = [
-        row
-        for row in table.splitlines()
-        if row.startswith(("| neurons", "| surrogates", "| layers", "| norms", "| contain"))
-    ]
-    assert len(rows) == 5
-    for row in rows:
-        for name in re.findall(r"`(\w+?)(?:1d/2d)?`", row):
-            assert hasattr(nn, name) or (hasattr(nn, name + "1d") and hasattr(nn, name + "2d")), name
+
+def test_the_table_names_what_there_is() -> None:
+    kinds: dict[str, set[str]] = {"surrogates": set(), "neurons": set(), "losses": set(), "modules": set()}
+    for name, item in ((name, getattr(nn, name)) for name in nn.__all__):
+        if not isinstance(item, type) or item in (nn.Module, nn.BaseNode, nn.Surrogate):
+            continue
+        if issubclass(item, nn.Surrogate):
+            kinds["surrogates"].add(name)
+        elif issubclass(item, nn.BaseNode):
+            kinds["neurons"].add(name)
+        elif issubclass(item, nn.Module):
+            kinds["losses" if name.endswith("Loss") else "modules"].add(name)
+    assert named("surrogates") == kinds["surrogates"]
+    assert named("neurons") == kinds["neurons"]
+    assert named("losses") == kinds["losses"] | {"cross_entropy", "mse_loss"}
+    modules = named("layers") | named("norms") | named("containers")
+    assert modules | named("activations") - {"sigmoid", "Sigmoid"} == kinds["modules"]
+
+
+def test_functions_and_optimisers_named_in_the_table_exist() -> None:
+    assert named("training") - {"DataLoader"} <= set(optim.__all__)
+    assert named("over time") <= set(F.__all__)
+    assert {"cross_entropy", "mse_loss", "sigmoid"} <= set(F.__all__)
+
+
+def test_the_example_trains(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(EXAMPLE.splitlines()) <= 28
+    exec(compile(EXAMPLE, "README.md", "exec"), {})
+    losses = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines()]
+    assert len(losses) == 3 and losses[2] < losses[0] / 2 < 1.2
+
+
+def test_commands_named_in_the_documents_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "\n".join(document.read_text() for document in DOCUMENTS)
+    commands = set(re.findall(r"(?:`|&& )grilly ([a-z]+)", text))
+    assert {"train", "predict", "doctor", "devices", "bench", "conformance"} <= commands
+    for command in sorted(commands):
+        assert main([command, "--help"]) == 0, command
+        assert f"grilly {command}" in capsys.readouterr().out
+
+
+def test_options_of_train_named_in_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    section = README.split("## Two commands", 1)[1].split("\n## ", 1)[0]
+    options = set(re.findall(r"`(--[a-z-]+)", section)) | set(
+        re.findall(r"grilly train (--[a-z-]+)", section)
+    ) - {"--help"}
+    assert {"--data", "--resume", "--backend"} <= options
+    main(["train", "--help"])
+    shown = capsys.readouterr().out
+    assert not [option for option in options if option not in shown]
+
+
+@pytest.mark.parametrize("command", ["devices", "doctor"])
+def test_cheap_commands_run(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command]) == 0
+    assert "numpy" in capsys.readouterr().out
