@@ -11,6 +11,7 @@ Example:
 
 import grilly_core
 from grilly import backends, errors, functional, nn, optim
+from grilly.backends import profile
 from grilly.random import rand, randn, seed
 from grilly.saving import load, save
 from grilly_core.autograd import enable_grad, no_grad
@@ -25,6 +26,6 @@ __version__ = grilly_core.__version__
 
 __all__ = [
     "Tensor", "__version__", "backend", "backends", "enable_grad", "errors", "float32", "float64", "functional", "int32",
-    "load", "nn", "no_grad", "ones", "optim", "rand", "randn", "require_native", "save", "seed", "tensor", "uint32",
-    "use_backend", "zeros",
+    "load", "nn", "no_grad", "ones", "optim", "profile", "rand", "randn", "require_native", "save", "seed", "tensor",
+    "uint32", "use_backend", "zeros",
 ]  # fmt: skip

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from grilly_core.errors import KernelError
+from grilly_core.errors import KernelError, UnsupportedOpError
 from grilly_core.spec import DTYPES, Spec
 
 if TYPE_CHECKING:
@@ -198,6 +199,18 @@ class Backend(ABC):
     def synchronize(self) -> None:
         """Return when all submitted work is done."""
         return
+
+    def profile(self) -> AbstractContextManager[Any]:
+        """Time every op on the device inside a ``with`` block; prints a table at its end.
+
+        Raises:
+            UnsupportedOpError: this backend cannot.
+        """
+        raise UnsupportedOpError(f"backend {self.name} has no profiler; use a Python profiler for it")
+
+    def peak_memory(self, reset: bool = False) -> int | None:
+        """Most bytes that arrays took together since the last ``reset``; None where it is not counted."""
+        return None
 
     def close(self) -> None:
         """Give the device back; the backend is not used afterwards."""

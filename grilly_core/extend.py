@@ -12,6 +12,7 @@ from grilly_core.backend import (
     KernelTable,
     make_kernel,
 )
+from grilly_core.config import flag
 from grilly_core.errors import (
     BackendUnavailable,
     ConfigError,
@@ -29,7 +30,8 @@ from grilly_core.surrogate import Surrogate
 from grilly_core.tensor import wrap
 
 __all__ = [
-    "API_VERSION", "DTYPES", "FEATURES", "FLOATS", "Array", "Backend", "BackendInfo", "BackendUnavailable", "ConfigError",
-    "DeviceLostError", "GrillyError", "Kernel", "KernelError", "KernelTable", "Op", "OutOfMemoryError", "Spec", "Surrogate", "UnsupportedOpError", "hookimpl",
-    "make_kernel", "no_grad", "numpy_dtype", "ops", "philox", "registry", "wrap",
+    "API_VERSION", "DTYPES", "FEATURES", "FLOATS", "Array", "Backend", "BackendInfo", "BackendUnavailable",
+    "ConfigError", "DeviceLostError", "GrillyError", "Kernel", "KernelError", "KernelTable", "Op",
+    "OutOfMemoryError", "Spec", "Surrogate", "UnsupportedOpError", "flag", "hookimpl", "make_kernel", "no_grad",
+    "numpy_dtype", "ops", "philox", "registry", "wrap",
 ]  # fmt: skip

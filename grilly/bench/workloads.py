@@ -12,6 +12,7 @@ from typing import Any
 import grilly
 from grilly import functional as F
 from grilly import nn, optim
+from grilly.bench.kernels import conv, copy, gemm
 from grilly.bench.overhead import overhead
 from grilly_core.backend import Backend
 from grilly_core.errors import DivergenceError
@@ -64,9 +65,13 @@ class Bench:
         )
 
     def _peak(self, call: Callable[[], Any]) -> int | None:
-        """Largest number of bytes allocated during one call, on the host; None elsewhere."""
+        """Largest number of bytes in use during one call."""
         if not self.on_host:
-            return None
+            self.backend.synchronize()
+            self.backend.peak_memory(reset=True)
+            call()
+            self.backend.synchronize()
+            return self.backend.peak_memory()
         gc.collect()
         self.backend.close()
         tracemalloc.start()
@@ -221,5 +226,8 @@ WORKLOADS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "csnn": csnn,
     "linear_lif": linear_lif,
     "overhead": overhead,
+    "copy": copy,
+    "gemm": gemm,
+    "conv": conv,
 }
 """Workload by name."""

@@ -7,17 +7,19 @@ import math
 import os
 import weakref
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import numpy as np
 
-from grilly_core.extend import Backend, ConfigError, Spec
+from grilly_core.extend import Backend, ConfigError, Spec, flag
 from grilly_vulkan.array import DeviceArray, merge_axes
 from grilly_vulkan.capabilities import Capabilities
 from grilly_vulkan.device import BlockSource, Device
 from grilly_vulkan.instance import choose
 from grilly_vulkan.memory import Allocator
 from grilly_vulkan.pipeline import Pipelines
+from grilly_vulkan.profiler import profiling
 from grilly_vulkan.stream import Stream
 from grilly_vulkan.transfer import Transfer
 
@@ -57,7 +59,7 @@ class VulkanBackend(Backend):
         self.simple_products = capabilities.is_cpu
         self._device = device = Device(capabilities)
         self.pipelines = Pipelines(device)
-        self.stream = Stream(device, serial=os.environ.get("GRILLY_VK_SYNC", "") in ("1", "true"))
+        self.stream = Stream(device, serial=flag("GRILLY_VK_SYNC"))
         self.memory = Allocator(
             BlockSource(device, device.local_types()),
             _LARGE_BLOCK if capabilities.memory > _LARGE_HEAP else _BLOCK,
@@ -69,6 +71,9 @@ class VulkanBackend(Backend):
         self._staging = staging
         self.transfer = Transfer(staging, self.stream, self.pipelines)
         _open.add(self)
+        self._profile = ExitStack()
+        if flag("GRILLY_PROFILE"):
+            self._profile.enter_context(profiling(self.stream))
 
     # What core asks for
 
@@ -103,12 +108,25 @@ class VulkanBackend(Backend):
         """Return when all recorded work is done."""
         self.stream.wait()
 
+    def profile(self) -> AbstractContextManager[Any]:
+        """Time every dispatch inside a ``with`` block; a table goes to standard error, its rows to the list."""
+        return profiling(self.stream)
+
+    def peak_memory(self, reset: bool = False) -> int:
+        """Most bytes that arrays took together since the last ``reset``."""
+        peak = self.memory.peak
+        if reset:
+            self.memory.reset_peak()
+        return peak
+
     def close(self) -> None:
         """Wait, then give the device back; arrays that are left become useless but harmless."""
         device = self._device
         if device.handle is None:
             return
         with device.lock:
+            if not device.reason:
+                self._profile.close()
             self.stream.destroy()
             self.pipelines.save()
             self.pipelines.destroy()
@@ -159,6 +177,8 @@ class VulkanBackend(Backend):
             constants: specialisation constants 0, 1, ...
         """
         kernel = self.pipelines.get(shader, constants)
+        if self.stream.profiler is not None:
+            self.stream.profiler.pending_bytes = 4 * sum(a.size for a in (*reads, *writes) if a is not None)
         values = [0 if a is None else a.addr for a in reads]
         values += [0 if a is None else a.addr for a in writes]
         values += scalars

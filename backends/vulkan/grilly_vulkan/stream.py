@@ -20,6 +20,7 @@ from grilly_vulkan.commands import handle
 from grilly_vulkan.device import Device
 from grilly_vulkan.memory import Slot
 from grilly_vulkan.pipeline import Kernel, push_buffer
+from grilly_vulkan.profiler import Profiler
 
 __all__ = ["Stream"]
 
@@ -61,14 +62,15 @@ class Stream:
 
     Attributes:
         submitted: the timeline value of the last submission.
+        profiler: times every op while it is set.
         ops, barriers: how many were recorded, for tests and reports.
     """
 
     def __init__(self, device: Device, flush_at: int | None = None, serial: bool = False) -> None:
-        self._device = device
+        self.device = device
         self._serial = serial
         self._fixed = flush_at
-        self._limit = flush_at or _FIRST_FLUSH
+        self._limit = 1 if serial else flush_at or _FIRST_FLUSH
         self._commands = device.commands
         self._push = push_buffer()
         self._push_pointer = ctypes.addressof(self._push)
@@ -83,17 +85,17 @@ class Stream:
         self._epoch = 0
         self.submitted = 0
         self.ops = self.barriers = 0
-        self.profiler: Any = None
+        self.profiler: Profiler | None = None
 
     def _create_pool(self) -> Any:
         info = new(
             "VkCommandPoolCreateInfo",
             "COMMAND_POOL_CREATE_INFO",
             flags=2,
-            queueFamilyIndex=self._device.family,
+            queueFamilyIndex=self.device.family,
         )
         out = ffi.new("VkCommandPool*")
-        check(_vk.lib.vkCreateCommandPool(self._device.handle, info, ffi.NULL, out), "vkCreateCommandPool")
+        check(_vk.lib.vkCreateCommandPool(self.device.handle, info, ffi.NULL, out), "vkCreateCommandPool")
         return out[0]
 
     # Recording
@@ -114,7 +116,9 @@ class Stream:
             reads, writes: the slots it touches.
             values: push constants, pointers first.
         """
-        with self._device.lock:
+        with self.device.lock:
+            if self.profiler is not None:
+                self.profiler.room()
             buffer = self._open or self._begin()
             commands = self._commands
             target = buffer.handle
@@ -134,7 +138,9 @@ class Stream:
                 self._bound = kernel
             kernel.pack(self._push, 0, *values)
             commands.push(target, kernel.layout, 0x20, 0, kernel.size, self._push_pointer)
-            profiled = self.profiler is not None and self.profiler.before(target, kernel)
+            profiler = self.profiler
+            if profiler is not None:
+                profiler.before(target, kernel, self._barrier)
             if isinstance(groups, int):
                 if groups <= _GROUPS_X:
                     commands.dispatch(target, groups, 1, 1)
@@ -142,8 +148,8 @@ class Stream:
                     commands.dispatch(target, _GROUPS_X, -(-groups // _GROUPS_X), 1)
             else:
                 commands.dispatch(target, *groups)
-            if profiled:
-                self.profiler.after(target)
+            if profiler is not None:
+                profiler.after(target)
             self._names.append(kernel.name)
             self._recorded += 1
             self.ops += 1
@@ -163,18 +169,16 @@ class Stream:
         return False
 
     def _begin(self) -> _Buffer:
-        self._device.check_alive()
+        self.device.check_alive()
         done = self.completed()
         buffer = next((b for b in self._ring if b.value <= done), None)
         if buffer is None:
-            buffer = _Buffer(self._device, self._pool)
+            buffer = _Buffer(self.device, self._pool)
             self._ring.append(buffer)
         info = new("VkCommandBufferBeginInfo", "COMMAND_BUFFER_BEGIN_INFO", flags=1)
         check(_vk.lib.vkBeginCommandBuffer(buffer.raw, info), "vkBeginCommandBuffer")
         self._open, self._bound, self._recorded = buffer, None, 0
         self._names = []
-        if self.profiler is not None:
-            self.profiler.begin(buffer.handle)
         return buffer
 
     def _flush_when_full(self) -> None:
@@ -193,7 +197,7 @@ class Stream:
         name = self._names[-1]
         try:
             self.flush()
-            self._device.wait(self.submitted)
+            self.device.wait(self.submitted)
         except GrillyError as error:
             error.add_note(f"while running shader {name}")
             raise
@@ -206,11 +210,11 @@ class Stream:
         Args:
             for_host: make results visible to the host.
         """
-        with self._device.lock:
+        with self.device.lock:
             buffer = self._open
             if buffer is None:
                 return self.submitted
-            self._device.check_alive()
+            self.device.check_alive()
             if for_host:
                 self._commands.barrier(
                     buffer.handle, _COMPUTE_STAGE, _HOST_STAGE, 0, 1, self._to_host, 0, None, 0, None
@@ -219,7 +223,7 @@ class Stream:
             try:
                 check(_vk.lib.vkEndCommandBuffer(buffer.raw), "vkEndCommandBuffer")
                 buffer.values[0] = self.submitted + 1
-                check(_vk.lib.vkQueueSubmit(self._device.queue, 1, buffer.submit, ffi.NULL), "vkQueueSubmit")
+                check(_vk.lib.vkQueueSubmit(self.device.queue, 1, buffer.submit, ffi.NULL), "vkQueueSubmit")
             except DeviceLostError as error:
                 raise self._lost(error) from None
             self.submitted += 1
@@ -229,16 +233,16 @@ class Stream:
     def completed(self) -> int:
         """The last timeline value that the device has reached."""
         try:
-            return self._device.completed()
+            return self.device.completed()
         except DeviceLostError as error:
             raise self._lost(error) from None
 
     def wait(self, value: int | None = None) -> None:
         """Return when the device has done everything up to ``value`` (all that was recorded if None)."""
         target = self.flush() if value is None else value
-        self._device.check_alive()
+        self.device.check_alive()
         try:
-            self._device.wait(target)
+            self.device.wait(target)
         except DeviceLostError as error:
             raise self._lost(error) from None
 
@@ -248,15 +252,15 @@ class Stream:
             f"{error}. The last shaders recorded were: {last or 'none'}. The device cannot be used again in this process; "
             "restart it, update the GPU driver, and set GRILLY_VK_SYNC=1 to find the shader"
         )
-        self._device.lose(reason)
+        self.device.lose(reason)
         return DeviceLostError(reason)
 
     def destroy(self) -> None:
         """Wait for the device and give command buffers back."""
-        if not self._device.reason:
+        if not self.device.reason:
             self._open = None
-            _vk.lib.vkDeviceWaitIdle(self._device.handle)
-        _vk.lib.vkDestroyCommandPool(self._device.handle, self._pool, ffi.NULL)
+            _vk.lib.vkDeviceWaitIdle(self.device.handle)
+        _vk.lib.vkDestroyCommandPool(self.device.handle, self._pool, ffi.NULL)
 
 
 def _memory_barrier(before: int, after: int) -> Any:

@@ -18,7 +18,10 @@ _WEIGHT_SIZES = ((128, 128), (64, 64), (128, 32))
 
 
 def _extents(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
-    h, w = ((n + 2 * p - (k - 1) * d - 1) // s + 1 for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True))
+    h, w = (
+        (n + 2 * p - (k - 1) * d - 1) // s + 1
+        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
+    )
     return h, w
 
 
@@ -34,14 +37,24 @@ def conv2d(
     dilation: Pair,
     groups: int,
 ) -> DeviceArray:
-    n, c, h, w = x.shape
+    n, _, h, w = x.shape
     o, cg, kh, kw = weight.shape
     oh, ow = _extents((h, w), (kh, kw), stride, padding, dilation)
     out: DeviceArray = device.empty((n, o, oh, ow), "float32")
     if out.size and not x.size * weight.size:
         raise AssertionError("core refuses windows over nothing")
     return _convolve(
-        device, x, weight, bias, out, (o // groups, cg * kh * kw, groups), (kh, kw), stride, padding, dilation, False
+        device,
+        x,
+        weight,
+        bias,
+        out,
+        (o // groups, cg * kh * kw, groups),
+        (kh, kw),
+        stride,
+        padding,
+        dilation,
+        False,
     )
 
 
@@ -86,11 +99,11 @@ def conv2d_input_vjp(
     og = o // groups
     # [groups, out, in, kernel] to [groups, in, out, kernel]: the roles of the channels are exchanged.
     area = kh * kw
-    turned = device.contiguous(
-        weight.view((groups, cg, og, area), (og * cg * area, area, cg * area, 1))
-    )
+    turned = device.contiguous(weight.view((groups, cg, og, area), (og * cg * area, area, cg * area, 1)))
     out: DeviceArray = device.empty((g.shape[0], groups * cg, *input_size), "float32")
-    return _convolve(device, g, turned, None, out, (cg, og * area, groups), (kh, kw), stride, padding, dilation, True)
+    return _convolve(
+        device, g, turned, None, out, (cg, og * area, groups), (kh, kw), stride, padding, dilation, True
+    )
 
 
 def conv2d_weight_vjp(

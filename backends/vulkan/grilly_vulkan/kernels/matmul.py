@@ -84,10 +84,15 @@ def linear(device: Any, x: DeviceArray, weight: DeviceArray, bias: DeviceArray |
     inner, outer = x.shape[-1], weight.shape[0]
     rows = device.contiguous(x).view((math.prod(x.shape[:-1]), inner))
     (r, c) = weight.full_strides()
-    out = product(device, rows, weight.view((inner, outer), (c, r)), None if bias is None else device.contiguous(bias))
+    out = product(
+        device, rows, weight.view((inner, outer), (c, r)), None if bias is None else device.contiguous(bias)
+    )
     return out.view((*x.shape[:-1], outer))
 
 
-KERNELS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {"matmul": (matmul, FLOAT), "linear": (linear, FLOAT)}
+KERNELS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    "matmul": (matmul, FLOAT),
+    "linear": (linear, FLOAT),
+}
 STRIDED = frozenset(KERNELS)
 DECLINES: dict[str, Callable[..., str | None]] = {}

@@ -22,7 +22,13 @@ class Tiling(NamedTuple):
 
 
 def choose(
-    device: Any, sizes: tuple[tuple[int, int], ...], rows: int, columns: int, inner: int, batches: int, split: bool
+    device: Any,
+    sizes: tuple[tuple[int, int], ...],
+    rows: int,
+    columns: int,
+    inner: int,
+    batches: int,
+    split: bool,
 ) -> Tiling:
     """The largest tile that is not mostly empty and gives enough workgroups.
 
