@@ -5,8 +5,6 @@ Inputs and weights are small multiples of powers of two, so that every potential
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 import grilly.functional as F
@@ -66,9 +64,8 @@ def run(backend: Backend, dtype: str) -> Values:
         result = {"spikes 1": s1.numpy(), "spikes 2": s2.numpy()}
         for name in _SHAPES:
             grad = leaves[name].grad
-            if grad is None:
-                raise RuntimeError(f"no gradient reached {name}")
-            result[f"gradient of {name}"] = grad.numpy()
+            if grad is not None:
+                result[f"gradient of {name}"] = grad.numpy()
     return result
 
 
@@ -110,13 +107,15 @@ def _lif_gradient(grad: np.ndarray, h: np.ndarray) -> np.ndarray:
     return result
 
 
-def _difference(found: dict[str, Any], wanted: Values) -> str:
+def _difference(found: Values, wanted: Values) -> str:
     """Where two results differ, in words."""
     said = []
     for name, right in wanted.items():
-        got = found[name]
-        if got.shape != right.shape:
-            said.append(f"{name} have shape {got.shape}, not {right.shape}")
+        got = found.get(name)
+        if got is None:
+            said.append(f"there is no {name}")
+        elif got.shape != right.shape:
+            said.append(f"{name}: shape {got.shape}, not {right.shape}")
         elif name.startswith("spikes"):
             if wrong := int((got != right).sum()):
                 said.append(f"{wrong} of {right.size} {name} differ")

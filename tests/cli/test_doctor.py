@@ -242,6 +242,15 @@ def test_some_potentials_meet_the_threshold_exactly() -> None:
     assert (h == 1).any(), "else > for >= would go unnoticed"
 
 
+def test_what_is_missing_or_of_another_shape_is_said() -> None:
+    right = _selftest.reference()
+    wrong = {**right, "spikes 2": right["spikes 2"][:1]}
+    del wrong["gradient of b1"]
+    assert _selftest._difference(right, right) == ""
+    said = "spikes 2: shape (1, 16, 10), not (8, 16, 10), there is no gradient of b1"
+    assert _selftest._difference(wrong, right) == said
+
+
 def test_the_reference_is_right() -> None:
     """Against the same network on the tape, one step at a time."""
     data = {name: grilly.tensor(array, requires_grad=True) for name, array in _selftest._data().items()}
