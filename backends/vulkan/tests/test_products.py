@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from backends_under_test import open_or_skip
 
 import grilly
-from backends_under_test import open_or_skip
 from grilly_core import ops
 from grilly_core.selection import resolve
 
@@ -30,16 +30,24 @@ def on(backend: Any, array: np.ndarray) -> grilly.Tensor:
     return grilly.tensor(array, backend=backend)
 
 
-@pytest.mark.parametrize("rows, inner, columns", [(1, 1, 1), (3, 0, 2), (65, 17, 63), (130, 257, 10), (10, 1031, 129), (257, 64, 130), (5, 2048, 3)])
+@pytest.mark.parametrize(
+    "rows, inner, columns",
+    [(1, 1, 1), (3, 0, 2), (65, 17, 63), (130, 257, 10), (10, 1031, 129), (257, 64, 130), (5, 2048, 3)],
+)
 @pytest.mark.parametrize("turned", ["", "x", "y", "xy"])
-def test_products_of_any_size_and_order(backend: Any, rows: int, inner: int, columns: int, turned: str) -> None:
+def test_products_of_any_size_and_order(
+    backend: Any, rows: int, inner: int, columns: int, turned: str
+) -> None:
     x, y = random(rows, inner), random(inner, columns, seed=1)
     a = on(backend, x.T.copy()).T if "x" in turned else on(backend, x)
     b = on(backend, y.T.copy()).T if "y" in turned else on(backend, y)
     np.testing.assert_array_equal(ops.matmul(a, b).numpy(), x @ y)
 
 
-@pytest.mark.parametrize("lead_x, lead_y", [((3,), (3,)), ((2, 1), (1, 3)), ((2, 1, 2), (3, 1)), ((2, 1, 2, 1), (1, 3, 1, 2)), ((0,), (1,))])
+@pytest.mark.parametrize(
+    "lead_x, lead_y",
+    [((3,), (3,)), ((2, 1), (1, 3)), ((2, 1, 2), (3, 1)), ((2, 1, 2, 1), (1, 3, 1, 2)), ((0,), (1,))],
+)
 def test_leading_axes_broadcast(backend: Any, lead_x: tuple[int, ...], lead_y: tuple[int, ...]) -> None:
     x, y = random(*lead_x, 5, 70), random(*lead_y, 70, 3, seed=1)
     np.testing.assert_array_equal(ops.matmul(on(backend, x), on(backend, y)).numpy(), x @ y)
@@ -62,7 +70,9 @@ CONVOLUTIONS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CONVOLUTIONS, ids=lambda case: f"{case['c']}to{case['o']}k{case['kernel']}s{case['stride']}")
+@pytest.mark.parametrize(
+    "case", CONVOLUTIONS, ids=lambda case: f"{case['c']}to{case['o']}k{case['kernel']}s{case['stride']}"
+)
 def test_convolution_and_both_gradients(backend: Any, case: dict[str, Any]) -> None:
     c, o, kernel, groups = case["c"], case["o"], case["kernel"], case["groups"]
     window = {name: case[name] for name in ("stride", "padding", "dilation", "groups")}
@@ -74,4 +84,6 @@ def test_convolution_and_both_gradients(backend: Any, case: dict[str, Any]) -> N
         (y * on(target, random(*y.shape, seed=3))).sum().backward()
         results.append([t.numpy() for t in (y, x.grad, w.grad, b.grad)])
     for got, expected in zip(*results, strict=True):
-        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6 * max(1.0, float(np.abs(expected).max(initial=0))))
+        np.testing.assert_allclose(
+            got, expected, rtol=0, atol=2e-6 * max(1.0, float(np.abs(expected).max(initial=0)))
+        )
