@@ -121,7 +121,7 @@ def add(state: State, name: str, make: Callable[[], Any], what: str) -> None:
     """Register the plugin that ``make()`` returns; one that does not fit is not kept."""
     try:
         plugin = make()
-        other = state.manager.get_name(plugin)
+        other = None if plugin is None else state.manager.get_name(plugin)  # None is what blocked names hold
         problem = (
             hook_problem(plugin, _HOOKS)
             if other is None

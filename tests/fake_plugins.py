@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import grilly_numpy
-from grilly_core import plugin_manager, plugins, selection
+from grilly_core import discovery, plugin_manager, plugins, selection
 
 __all__ = ["OPEN", "Site", "backend_source", "fresh_state"]
 
@@ -95,17 +95,26 @@ class Site:
             sys.modules.pop(module, None)
 
 
+class _NumpyOnly(plugin_manager.State):
+    def __init__(self) -> None:
+        super().__init__()
+        for name in {"vulkan", "cupy"}.intersection(plugins.entries(discovery.BACKENDS)):
+            self.manager.set_blocked(name)
+
+
 @contextmanager
 def fresh_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Plugins and selection as in a new process without ``GRILLY_*`` variables; what was there comes back.
 
-    Automatic choice knows NumPy only, so that tests do not depend on the machine's devices.
+    Of grilly's own backends NumPy only is there: the machine's devices decide nothing, and none is opened and closed
+    under the feet of other tests.
     """
     for name in list(os.environ):
         if name.startswith("GRILLY_"):
             monkeypatch.delenv(name)
     with monkeypatch.context() as patch:
         patch.setattr(plugin_manager, "_state", None)
+        patch.setattr(plugin_manager, "State", _NumpyOnly)
         patch.setattr(plugins, "AUTOMATIC", ("numpy",))
         patch.setattr(grilly_numpy, "_opened", None)
         for name, value in (("_default", None), ("_chosen", False), ("_native_from_environment", None)):

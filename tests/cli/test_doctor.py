@@ -25,9 +25,6 @@ from grilly_numpy.backend import NumpyBackend
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with fresh_state(monkeypatch):
-        for name in backends.available():
-            if name != "numpy":
-                backends.block(name)
         yield
 
 

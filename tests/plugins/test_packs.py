@@ -110,7 +110,7 @@ def test_registered_packs_come_and_go() -> None:
     before = backends.available()
     backends.register(Pack(), "mine")
     assert backends.available() == before, "a pack is no backend"
-    assert [one.name for one in backends.status()] == before
+    assert "mine" not in [one.name for one in backends.status()]
     assert added() == 30
     backends.unregister("mine")
     assert added() == 2
