@@ -1,7 +1,7 @@
 """Device memory: slots cut from large blocks, kept for reuse, under a budget.
 
 A slot that nobody holds any more goes back to a free list of its size class and may be handed out at once:
-work is recorded in order, so that the hazards a slot carries (``r`` and ``w``, see ``stream.py``) make the next
+work is recorded in order, so that the hazards a slot carries (``r`` and ``w``, see ``hazards.py``) make the next
 user wait on the device, never on the host. Nothing here calls Vulkan; ``source`` does.
 """
 
@@ -38,7 +38,7 @@ class Slot:
     Attributes:
         addr: device address.
         size: bytes, a size class.
-        r, w: epoch of the last read and write recorded (``stream.py``).
+        r, w: epoch of the last read and write recorded (``hazards.py``).
         block, offset: where it lies.
     """
 

@@ -1,10 +1,4 @@
-"""One open command buffer, submitted late; barriers where an op touches what an earlier one is still writing.
-
-Every slot carries the epoch in which it was last read (``r``) and written (``w``). An op that reads a slot written in
-the current epoch, or writes one read or written in it, needs all earlier work finished: one global barrier is
-recorded and a new epoch begins. Epochs go on over submissions, since a barrier covers everything submitted
-before it on the queue; so a slot that is freed and handed out again keeps its hazards, and no wait is needed.
-"""
+"""One open command buffer, submitted late, with barriers where ``hazards.py`` finds them needed."""
 
 from __future__ import annotations
 
@@ -18,6 +12,7 @@ from grilly_vulkan import _vk
 from grilly_vulkan._vk import check, ffi, new
 from grilly_vulkan.commands import handle
 from grilly_vulkan.device import Device
+from grilly_vulkan.hazards import Hazards
 from grilly_vulkan.memory import Slot
 from grilly_vulkan.pipeline import Kernel, push_buffer
 from grilly_vulkan.profiler import Profiler
@@ -63,7 +58,7 @@ class Stream:
     Attributes:
         submitted: the timeline value of the last submission.
         profiler: times every op while it is set.
-        ops, barriers: how many were recorded, for tests and reports.
+        ops: how many were recorded.
     """
 
     def __init__(self, device: Device, flush_at: int | None = None, serial: bool = False) -> None:
@@ -82,9 +77,9 @@ class Stream:
         self._bound: Kernel | None = None
         self._recorded = 0
         self._names: list[str] = []
-        self._epoch = 0
+        self._hazards = Hazards()
         self.submitted = 0
-        self.ops = self.barriers = 0
+        self.ops = 0
         self.profiler: Profiler | None = None
 
     def _create_pool(self) -> Any:
@@ -122,17 +117,10 @@ class Stream:
             buffer = self._open or self._begin()
             commands = self._commands
             target = buffer.handle
-            epoch = self._epoch
-            if self._hazard(reads, writes, epoch):
+            if self._hazards.enter(reads, writes):
                 commands.barrier(
                     target, _COMPUTE_STAGE, _COMPUTE_STAGE, 0, 1, self._barrier, 0, None, 0, None
                 )
-                self._epoch = epoch = epoch + 1
-                self.barriers += 1
-            for slot in reads:
-                slot.r = epoch
-            for slot in writes:
-                slot.w = epoch
             if self._bound is not kernel:
                 commands.bind(target, 1, kernel.pipeline)
                 self._bound = kernel
@@ -156,17 +144,10 @@ class Stream:
             if self._recorded >= self._limit:
                 self._flush_when_full()
 
-    @staticmethod
-    def _hazard(reads: Sequence[Slot], writes: Sequence[Slot], epoch: int) -> bool:
-        """Whether the op must wait for one recorded since the last barrier."""
-        # Plain loops: this runs for every op.
-        for slot in reads:
-            if slot.w == epoch:
-                return True
-        for slot in writes:  # noqa: SIM110
-            if slot.w == epoch or slot.r == epoch:
-                return True
-        return False
+    @property
+    def barriers(self) -> int:
+        """How many barriers were recorded."""
+        return self._hazards.epoch
 
     def _begin(self) -> _Buffer:
         self.device.check_alive()
