@@ -135,7 +135,7 @@ class Op:
         values = {**self.attributes, **attrs}
         if len(values) != len(self._order) or not attrs.keys() >= self._required:
             unknown = [name for name in attrs if name not in self.attributes]
-            missing = [name for name in self._required if name not in attrs]
+            missing = [name for name in self._order if name in self._required and name not in attrs]
             said = f"unknown attributes {unknown}" if unknown else f"missing attributes {missing}"
             raise ArgumentError(f"{self.name}: {said}; it takes {list(self._order)}")
         return values
