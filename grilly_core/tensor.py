@@ -178,11 +178,11 @@ class Tensor:
             >>> grilly.tensor([1.0, 2.0]).to("numpy", dtype="float64").dtype
             dtype('float64')
         """
-        out = self if dtype is None else self.astype(dtype)
-        if backend is None:
-            return out
-        target = selection.resolve(backend)
-        return out if target is out._backend else _transfer(out, target)
+        target = self._backend if backend is None else selection.resolve(backend)
+        name = self.spec.dtype if dtype is None else canonical_dtype(dtype)
+        # The dtype changes here, or over there if this backend does not have the new one.
+        out = self.astype(name) if target is self._backend or name in self._backend.dtypes else self
+        return (out if target is out._backend else _transfer(out, target)).astype(name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         """A leaf of the same contents on the same backend, so that ``copy.deepcopy(net)`` works.
