@@ -17,6 +17,8 @@ from grilly_core.spec import Spec
 from grilly_core.surrogate import ATan
 from grilly_core.tensor import Tensor, tensor, zeros
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 ROWS = [
     pytest.param(name, case, id=f"{name}-{i}") for name, row in CASES.items() for i, case in enumerate(row)
 ]
@@ -78,11 +80,11 @@ def test_gradients_have_shapes_too() -> None:
         ("rms_norm", [(2, 3), (2,)], {}, ShapeError, r"weight \(2,\) does not fit the last 1 axes of \(2, 3\)"),
         ("stack", [], {}, ArgumentError, "needs at least one tensor"),
         ("mse_loss", [(2,), (3,)], {}, ShapeError, r"input \(2,\) and target \(3,\) differ"),
-        ("mse_loss", [(2,), (2,)], {"reduction": "max"}, ArgumentError, "reduction must be one of mean, sum, none, got 'max'"),
+        ("mse_loss", [(2,), (2,)], {"reduction": "max"}, ArgumentError, "must be one of mean, sum, none, got 'max'"),
         ("softmax", [(2, 3)], {"axis": 2}, ShapeError, r"axis 2 does not exist in shape \(2, 3\)"),
         ("adaptive_avg_pool2d", [(1, 1, 2, 2)], {"output_size": (0, 1)}, ArgumentError, r"output_size \(0, 1\) must be at"),
         ("lif_step", [(2,), (3,)], {"k": 0.5, "surrogate": ATan()}, ShapeError, r"the state v has shape \(3,\), the input"),
-        ("lif_step", [(2,), (2,)], {"k": 2.0, "surrogate": ATan()}, ArgumentError, r"so tau must be at least 1; got k = 2\.0"),
+        ("lif_step", [(2,), (2,)], {"k": 2.0, "surrogate": ATan()}, ArgumentError, r"tau must be at least 1; got k = 2\.0"),
         ("if_multi_step", [(0, 2), (2,)], {"surrogate": ATan()}, ShapeError, "needs at least one time step on axis 0"),
         ("if_step", [(2,), (2,)], {"v_threshold": np.inf, "surrogate": ATan()}, ArgumentError, "must be finite"),
         ("plif_step", [(2,), (2,), (1,)], {"surrogate": ATan()}, ShapeError, r"k must be a 0-d tensor, got shape \(1,\)"),
@@ -113,7 +115,6 @@ def test_nothing_can_be_read() -> None:
     assert tensor([1.0, 2.0], backend=ABSTRACT).shape == (2,) and zeros(3, backend=ABSTRACT).shape == (3,)
 
 
-def test_body_of_a_composite_runs_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Inferring a composite on huge shapes allocates nothing."""
+def test_inferring_a_composite_allocates_nothing() -> None:
     huge = Spec((10**6, 10**6, 10), "float32")
     assert dispatch.infer(ops.batch_norm, [huge, None, None], {"eps": 1e-5})[0] == huge

@@ -15,6 +15,8 @@ from grilly_core.autograd import backward, enable_grad, grad_enabled, graph_is_f
 from grilly_core.errors import BackendMismatchError, DTypeError, GradientError, ShapeError
 from grilly_core.tensor import Tensor, tensor
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 
 def leaf(*values: float) -> Tensor:
     return tensor(list(values), requires_grad=True)

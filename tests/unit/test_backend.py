@@ -108,7 +108,7 @@ def test_a_backend_needs_its_four_methods() -> None:
         def from_numpy(self, array: np.ndarray) -> Any:
             return array
 
-    with pytest.raises(TypeError, match="abstract methods? .*full.*spec.*to_numpy"):
+    with pytest.raises(TypeError, match=r"abstract methods? .*full.*spec.*to_numpy"):
         Half()  # type: ignore[abstract]
 
 

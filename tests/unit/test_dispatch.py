@@ -23,6 +23,8 @@ from grilly_core.op import Dynamic, composite, registry
 from grilly_core.spec import Spec
 from grilly_core.tensor import Tensor, tensor, zeros
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 
 @pytest.fixture
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from grilly_core.autograd import no_grad
 from grilly_core.surrogate import ATan
 from grilly_core.tensor import Tensor, tensor
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 
 @pytest.fixture(autouse=True)
 def _no_collector() -> Any:

@@ -15,6 +15,8 @@ from grilly_core.op import REQUIRED, Dynamic, composite, primitive, registry
 from grilly_core.ops.infer import same
 from grilly_core.tensor import Tensor, tensor
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 
 @pytest.fixture(autouse=True)
 def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from grilly_core.errors import ArgumentError, DTypeError
 from grilly_core.ops import random as core_random
 from grilly_core.ops.random import philox
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 # Philox4x32-10, from the known-answer tests of Random123 (Salmon et al. 2011): counter, key, words.
 VECTORS = [
     ((0, 0, 0, 0), (0, 0), "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),

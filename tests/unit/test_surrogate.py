@@ -26,6 +26,8 @@ from grilly_core.surrogate import (
 )
 from grilly_core.tensor import Tensor, tensor
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 CLASSES = [ATan, Sigmoid, FastSigmoid, PiecewiseQuadratic, PiecewiseExp, SuperSpike, Erf, Rect]
 U = np.concatenate([np.linspace(-3.0, 3.0, 61) + 0.0137, [1e-4, -1e-4, 40.0, -40.0]])
 

@@ -20,6 +20,8 @@ from grilly_core.errors import (
 )
 from grilly_core.tensor import Tensor, full, ones, scalar, tensor, wrap, zeros, zeros_like
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 # Making
 
 
@@ -282,6 +284,15 @@ def test_to_another_dtype_is_differentiable() -> None:
     x = tensor([1.0], requires_grad=True)
     x.to(dtype="float64").sum().backward()
     assert x.grad is not None and x.grad.dtype == np.float32
+
+
+def test_to_a_backend_and_a_dtype_that_only_one_side_has() -> None:
+    toy = Toy()
+    assert tensor([1.5], backend=toy).to("numpy", dtype="float64").dtype == np.float64
+    assert tensor([1.5], dtype="float64").to(toy, dtype="float32").tolist() == [1.5]
+    assert tensor(tensor([1.5], backend=toy), dtype="float64", backend="numpy").dtype == np.float64
+    with pytest.raises(DTypeError, match="cast: backend toy has no float64"):
+        tensor([1.5], backend=toy).to(toy, dtype="float64")
 
 
 def test_tensors_are_immutable() -> None:

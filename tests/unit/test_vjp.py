@@ -13,6 +13,8 @@ from grilly_core import ops
 from grilly_core.op import registry
 from grilly_core.tensor import tensor
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 SPIKING = {
     "spike", "if_step", "lif_step", "plif_step", "if_multi_step", "lif_multi_step", "plif_multi_step",
 }  # fmt: skip

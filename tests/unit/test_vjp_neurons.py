@@ -34,6 +34,8 @@ from grilly_core.surrogate import (
 )
 from grilly_core.tensor import Tensor, tensor, wrap
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 KINDS = ["if", "lif", "plif"]
 K = 0.375
 SMOOTH = [
