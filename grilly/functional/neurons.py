@@ -10,6 +10,7 @@ from grilly_core import ops
 from grilly_core.autograd import grad_enabled
 from grilly_core.errors import DTypeError, ShapeError
 from grilly_core.ops.neuron import reset as _reset_potential
+from grilly_core.ops.neuron_rules import keeps_potentials
 from grilly_core.spec import FLOATS
 from grilly_core.surrogate import ATan, Surrogate
 from grilly_core.tensor import Tensor, full, tensor
@@ -151,7 +152,8 @@ def _steps(
         raise ShapeError(f"{op.name} takes [T, ...] with T >= 1, got {x.shape}")
     start = _potential(v, x, x.shape[1:], attrs["v_reset"])
     recorded = grad_enabled() and any(t.requires_grad for t in (x, start, *rest))
-    spikes, last, *h = op(x, start, *rest, save_h=recorded or return_v_seq, **attrs)
+    save_h = return_v_seq or (recorded and keeps_potentials(op, x._backend))
+    spikes, last, *h = op(x, start, *rest, save_h=save_h, **attrs)
     if not return_v_seq:
         return spikes, last
     s = spikes.detach() if attrs["detach_reset"] else spikes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 from grilly._checks import finite_number
 from grilly.nn.checks import check_input
@@ -13,7 +13,9 @@ from grilly.nn.step import StepModule
 from grilly_core import ops
 from grilly_core.autograd import grad_enabled, graph_is_freed
 from grilly_core.errors import ArgumentError, ShapeError, StateError
+from grilly_core.op import Op
 from grilly_core.ops.neuron import reset as reset_potential
+from grilly_core.ops.neuron_rules import keeps_potentials
 from grilly_core.surrogate import ATan, Surrogate
 from grilly_core.tensor import Tensor, full
 
@@ -36,6 +38,7 @@ class BaseNode(StepModule):
 
     v: Any
     v_seq: Tensor | None
+    _all_steps: ClassVar[Op]
 
     def __init__(
         self,
@@ -116,7 +119,8 @@ class BaseNode(StepModule):
             )
         v = self._state(x)
         recorded = grad_enabled() and (x.requires_grad or v.requires_grad or self._learns())
-        spikes, last, *h = self._multi(x, v, recorded or self.store_v_seq)
+        save_h = self.store_v_seq or (recorded and keeps_potentials(self._all_steps, x._backend))
+        spikes, last, *h = self._multi(x, v, save_h)
         self.v = last
         if self.store_v_seq:
             s = spikes.detach() if self.detach_reset else spikes
@@ -153,12 +157,14 @@ class IFNode(BaseNode):
         [[0.0], [1.0], [0.0]]
     """
 
+    _all_steps = ops.if_multi_step
+
     def _single(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         pair: tuple[Tensor, Tensor] = ops.if_step(x, v, **self._constants())
         return pair
 
     def _multi(self, x: Tensor, v: Tensor, save_h: bool) -> tuple[Tensor, ...]:
-        results: tuple[Tensor, ...] = ops.if_multi_step(x, v, save_h=save_h, **self._constants())
+        results: tuple[Tensor, ...] = self._all_steps(x, v, save_h=save_h, **self._constants())
         return results
 
 
@@ -195,6 +201,8 @@ class LIFNode(BaseNode):
         0.75
     """
 
+    _all_steps = ops.lif_multi_step
+
     def __init__(
         self,
         tau: float = 2.0,
@@ -218,7 +226,7 @@ class LIFNode(BaseNode):
         return pair
 
     def _multi(self, x: Tensor, v: Tensor, save_h: bool) -> tuple[Tensor, ...]:
-        results: tuple[Tensor, ...] = ops.lif_multi_step(x, v, save_h=save_h, **self._constants())
+        results: tuple[Tensor, ...] = self._all_steps(x, v, save_h=save_h, **self._constants())
         return results
 
     def extra_repr(self) -> str:
@@ -242,6 +250,7 @@ class ParametricLIFNode(BaseNode):
     """
 
     w: Parameter
+    _all_steps = ops.plif_multi_step
 
     def __init__(
         self,
@@ -272,7 +281,7 @@ class ParametricLIFNode(BaseNode):
         return pair
 
     def _multi(self, x: Tensor, v: Tensor, save_h: bool) -> tuple[Tensor, ...]:
-        results: tuple[Tensor, ...] = ops.plif_multi_step(
+        results: tuple[Tensor, ...] = self._all_steps(
             x, v, self.w.sigmoid(), save_h=save_h, **self._constants()
         )
         return results

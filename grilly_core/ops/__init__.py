@@ -20,4 +20,7 @@ from grilly_core.ops.loss import cross_entropy, log_softmax, log_softmax_vjp, ms
 from grilly_core.ops.random import random_bits, uniform_from_bits
 from grilly_core.ops.neuron import if_multi_step, if_step, lif_multi_step, lif_step, plif_multi_step, plif_step, spike
 from grilly_core.ops.neuron_vjp import if_multi_step_vjp, lif_multi_step_vjp, plif_multi_step_vjp
+from grilly_core.ops.neuron_rules import (
+    if_multi_step_recompute_vjp, lif_multi_step_recompute_vjp, plif_multi_step_recompute_vjp,
+)  # fmt: skip
 from grilly_core.ops.optim import adam_update, sgd_update

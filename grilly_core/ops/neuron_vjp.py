@@ -1,4 +1,4 @@
-"""Gradients through time of the spiking neurons, and the rules that use them.
+"""Gradients through time of the spiking neurons, from their potentials H.
 
 With ``g_S`` arriving at the spikes and ``g_V`` carried back from the next step (``sg`` the surrogate's
 derivative at ``H - v_threshold``): ``g_H = g_S sg + g_V R``, where ``R`` is ``1 - v_threshold sg`` (soft reset) or
@@ -10,20 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from grilly_core.autograd import Context
 from grilly_core.errors import ShapeError
-from grilly_core.op import Op, composite
-from grilly_core.ops.neuron import (
-    charge,
-    if_multi_step,
-    if_step,
-    lif_multi_step,
-    lif_step,
-    plif_multi_step,
-    plif_step,
-    reset,
-    spike,
-)
+from grilly_core.op import composite
+from grilly_core.ops.neuron import reset, spike
 from grilly_core.ops.shape import stack
 from grilly_core.surrogate import Surrogate
 from grilly_core.tensor import Tensor, zeros_like
@@ -142,66 +131,3 @@ def plif_multi_step_vjp(
     assert g_k is not None
     g_x = stack(grads)
     return (g_x * k if decay_input else g_x), g_v0, g_k
-
-
-def _multi_step_saves(needs: tuple[bool, ...], attrs: dict[str, Any]) -> tuple[int, ...]:
-    """H is enough; without it backward computes it again from x and v."""
-    return () if attrs["save_h"] else (0, 1)
-
-
-def _vjp_attrs(attrs: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in attrs.items() if name != "save_h"}
-
-
-def _potentials(ctx: Context, op: Op) -> Tensor:
-    if ctx.attrs["save_h"]:
-        saved: Tensor = ctx.outputs[2]
-        return saved
-    again: Tensor = op(*ctx.inputs, **{**ctx.attrs, "save_h": True})[2]
-    return again
-
-
-def _spike_gradient(g_s: Tensor | None, h: Tensor) -> Tensor:
-    return zeros_like(h) if g_s is None else g_s
-
-
-def _define_multi_step(op: Op, vjp: Op) -> None:
-    @op.defvjp(inputs=_multi_step_saves, outputs=(2,))
-    def rule(ctx: Context, g_s: Tensor | None, g_v: Tensor | None, g_h: Tensor | None = None) -> Any:
-        h = _potentials(ctx, op)
-        return vjp(_spike_gradient(g_s, h), g_v, g_h, h, **_vjp_attrs(ctx.attrs))
-
-
-_define_multi_step(if_multi_step, if_multi_step_vjp)
-_define_multi_step(lif_multi_step, lif_multi_step_vjp)
-
-
-@plif_multi_step.defvjp(inputs=(0, 1, 2), outputs=(2,))
-def _(ctx: Context, g_s: Tensor | None, g_v: Tensor | None, g_h: Tensor | None = None) -> Any:
-    h = _potentials(ctx, plif_multi_step)
-    return plif_multi_step_vjp(_spike_gradient(g_s, h), g_v, g_h, h, *ctx.inputs, **_vjp_attrs(ctx.attrs))
-
-
-def _step_back(ctx: Context, vjp: Op, g_s: Tensor | None, g_v: Tensor | None) -> Any:
-    """One step back is all steps back with T = 1; H is one charge away from the saved x and v."""
-    x, v, *k = ctx.inputs
-    attrs = ctx.attrs
-    h = charge(
-        x, v, k[0] if k else attrs.get("k"), attrs["v_reset"], attrs.get("decay_input", True)
-    ).expand_dims(0)
-    more = (x.expand_dims(0), v, *k) if k else ()
-    g_x, *rest = vjp(
-        _spike_gradient(None if g_s is None else g_s.expand_dims(0), h), g_v, None, h, *more, **attrs
-    )
-    return (g_x.squeeze(0), *rest)
-
-
-def _define_step(op: Op, vjp: Op) -> None:
-    @op.defvjp(inputs=tuple(range(len(op.inputs))))
-    def rule(ctx: Context, g_s: Tensor | None, g_v: Tensor | None) -> Any:
-        return _step_back(ctx, vjp, g_s, g_v)
-
-
-_define_step(if_step, if_multi_step_vjp)
-_define_step(lif_step, lif_multi_step_vjp)
-_define_step(plif_step, plif_multi_step_vjp)

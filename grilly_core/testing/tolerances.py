@@ -17,6 +17,7 @@ __all__ = [
     "EXACT",
     "MARGIN",
     "NEURONS",
+    "THROUGH_TIME",
     "Tolerance",
     "gradient_tolerance",
     "neuron_scales",
@@ -66,6 +67,11 @@ _ANY_GRADIENT = Tolerance(1e-4, 2e-5, whole=True)
 NEURONS = ("if_step", "lif_step", "plif_step", "if_multi_step", "lif_multi_step", "plif_multi_step")
 """Ops that emit spikes: exact on the grid, and so that one wrong spike cannot hide, never with a tolerance."""
 
+THROUGH_TIME = tuple(
+    f"{kind}_multi_step{of}_vjp" for kind in ("if", "lif", "plif") for of in ("", "_recompute")
+)
+"""Gradients through time; :func:`neuron_scales` are their scales."""
+
 MARGIN = {"float32": 1e-4, "float64": 1e-11}
 """With real-valued inputs: how close to the threshold a potential may be for its spike to be open to doubt."""
 
@@ -112,9 +118,7 @@ _VALUES = {
     # Constants may be folded together, which moves roundings.
     "sgd_update": _UPDATE,
     "adam_update": Tolerance(1e-5, 1e-6),
-    "if_multi_step_vjp": _THROUGH_TIME,
-    "lif_multi_step_vjp": _THROUGH_TIME,
-    "plif_multi_step_vjp": _THROUGH_TIME,
+    **dict.fromkeys(THROUGH_TIME, _THROUGH_TIME),
 }
 
 

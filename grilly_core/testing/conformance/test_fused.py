@@ -13,7 +13,7 @@ from grilly_core.testing.case import case_for
 from grilly_core.testing.compare import first_difference
 from grilly_core.testing.evaluate import evaluate
 from grilly_core.testing.plugin import each_op
-from grilly_core.testing.tolerances import neuron_scales, value_tolerance
+from grilly_core.testing.tolerances import THROUGH_TIME, neuron_scales, value_tolerance
 
 
 @each_op(lambda op, backend: op.body is not None and kernel_for(op, backend) is not None)
@@ -21,7 +21,7 @@ from grilly_core.testing.tolerances import neuron_scales, value_tolerance
 def test_fused(backend: Backend, op: Op, data: st.DataObject) -> None:
     case = data.draw(case_for(op, backend.dtypes))
     made, wanted = evaluate(case, backend), evaluate(case, backend, body=True)
-    scales = neuron_scales(op.name, wanted) if op.name.endswith("_multi_step_vjp") else None
+    scales = neuron_scales(op.name, wanted) if op.name in THROUGH_TIME else None
     problem = first_difference("output", made, wanted, value_tolerance(op.name), scales)
     if problem:
         fail(case, backend, f"kernel and body: {problem}", lambda: evaluate(case, backend, body=True))

@@ -12,14 +12,14 @@ from grilly_core.testing.case import Case, case_for
 from grilly_core.testing.compare import first_difference
 from grilly_core.testing.evaluate import PLACES, evaluate, expected
 from grilly_core.testing.plugin import each_op, requires
-from grilly_core.testing.tolerances import neuron_scales, value_tolerance
+from grilly_core.testing.tolerances import THROUGH_TIME, neuron_scales, value_tolerance
 
 
 def check(backend: Backend, case: Case, how: str) -> None:
     """One call on the backend against its meaning."""
     wanted = expected(case)
     made = evaluate(case, backend, how=how)
-    scales = neuron_scales(case.op.name, wanted) if case.op.name.endswith("_multi_step_vjp") else None
+    scales = neuron_scales(case.op.name, wanted) if case.op.name in THROUGH_TIME else None
     problem = first_difference("output", made, wanted, value_tolerance(case.op.name), scales)
     if problem:
         fail(case, backend, problem, lambda: evaluate(case, backend, how=how))

@@ -13,7 +13,7 @@ from typing import Any
 
 from grilly_core.extend import KernelTable, registry
 from grilly_vulkan.array import DeviceArray
-from grilly_vulkan.kernels import conv, elementwise, indexing, matmul, random, reduce, shape
+from grilly_vulkan.kernels import conv, elementwise, indexing, matmul, neuron, neuron_vjp, random, reduce, shape
 
 __all__ = ["kernels"]
 
@@ -47,7 +47,7 @@ def _plain(device: Any, array: Any) -> Any:
     return [device.contiguous(item) for item in array]
 
 
-for _module in (conv, elementwise, indexing, matmul, random, reduce, shape):
+for _module in (conv, elementwise, indexing, matmul, neuron, neuron_vjp, random, reduce, shape):
     for _name, (_function, _dtypes) in _module.KERNELS.items():
         _kernel = _function if _name in _module.STRIDED else _row_major(_function)
         kernels.register(registry()[_name], dtypes=_dtypes, when=_module.DECLINES.get(_name))(_kernel)
