@@ -1,4 +1,5 @@
 #version 460
+//! each 4
 // z = x OP y with broadcasting: each operand has its own strides over the axes of z, merged where they form one run.
 #include "common.glsl"
 layout(local_size_x = 256) in;
@@ -50,9 +51,7 @@ uint uint_op(uint a, uint b) {
     return uint(a == b);
 }
 
-void main() {
-    uint i = GLOBAL_INDEX;
-    if (i >= pc.n) return;
+uint element(uint i) {
     uint rest = i, ax = 0, ay = 0;
     [[unroll]] for (uint a = AXES - 1; a > 0; --a) {
         uint at = rest % pc.extents[a];
@@ -65,5 +64,16 @@ void main() {
     if (DTYPE == 0) r = float_op(uintBitsToFloat(p), uintBitsToFloat(q));
     else if (DTYPE == 1) r = int_op(int(p), int(q));
     else r = uint_op(p, q);
-    pc.z.d[i] = r;
+    return r;
+}
+
+void main() {
+    uint first = FIRST_OF(4);
+    uint values[4];
+    if (first + 768 < pc.n) {
+        [[unroll]] for (uint j = 0; j < 4; ++j) values[j] = element(first + j * 256);
+        [[unroll]] for (uint j = 0; j < 4; ++j) pc.z.d[first + j * 256] = values[j];
+    } else {
+        for (uint i = first; i < pc.n; i += 256) pc.z.d[i] = element(i);
+    }
 }

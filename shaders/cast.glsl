@@ -1,4 +1,5 @@
 #version 460
+//! each 4
 // Elements in another dtype; also the unary ops of integers.
 #include "common.glsl"
 layout(local_size_x = 256) in;
@@ -21,13 +22,22 @@ uint convert(uint word) {
     return word;
 }
 
-void main() {
-    uint i = GLOBAL_INDEX;
-    if (i >= pc.n) return;
+uint element(uint i) {
     uint rest = i, at = 0;
     [[unroll]] for (uint a = AXES - 1; a > 0; --a) {
         at += rest % pc.extents[a] * pc.xs[a];
         rest /= pc.extents[a];
     }
-    pc.y.d[i] = convert(pc.x.d[at + rest * pc.xs[0]]);
+    return convert(pc.x.d[at + rest * pc.xs[0]]);
+}
+
+void main() {
+    uint first = FIRST_OF(4);
+    uint values[4];
+    if (first + 768 < pc.n) {
+        [[unroll]] for (uint j = 0; j < 4; ++j) values[j] = element(first + j * 256);
+        [[unroll]] for (uint j = 0; j < 4; ++j) pc.y.d[first + j * 256] = values[j];
+    } else {
+        for (uint i = first; i < pc.n; i += 256) pc.y.d[i] = element(i);
+    }
 }

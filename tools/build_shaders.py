@@ -2,7 +2,8 @@
 
 Needs ``pip install --no-deps slangpy==0.43.1``, whose wheel bundles a recent glslang. Users need no compiler: the results
 are committed. A line ``//! variant NAME A=1 B=2`` in a shader compiles it with those macros as NAME.spv; without such lines
-it is compiled once under its own name. ``//! spirv 1.6`` asks for another version than 1.5, ``//! optimise`` for spirv-opt.
+it is compiled once under its own name. ``//! spirv 1.6`` asks for another version than 1.5, ``//! optimise`` for
+spirv-opt, ``//! each 4`` says that an invocation handles four elements (``run_each`` divides by it).
 """
 
 from __future__ import annotations
@@ -134,6 +135,7 @@ def entries() -> dict[str, dict[str, object]]:
                 "text": text,
                 "source": hashlib.sha256(text.encode()).hexdigest(),
                 "spirv": [int(spirv[1]), int(spirv[2])] if spirv else [1, 5],
+                "each": int(each[1]) if (each := re.search(r"^//! each (\d+)$", flat, flags=re.M)) else 1,
                 "optimise": bool(re.search(r"^//! optimise$", flat, flags=re.M)),
                 "push": preprocess_push(text, macros),
                 "local": local_size(re.sub(r"\bLOCAL\b", macros.get("LOCAL", "LOCAL"), text)),

@@ -12,3 +12,6 @@ layout(buffer_reference, std430, buffer_reference_align = 16) restrict readonly 
 layout(buffer_reference, std430, buffer_reference_align = 16) restrict writeonly buffer Vec4Out { vec4 d[]; };
 
 #define GLOBAL_INDEX (gl_GlobalInvocationID.x + gl_GlobalInvocationID.y * (gl_NumWorkGroups.x * gl_WorkGroupSize.x))
+
+// The first of N elements of an invocation that lie a workgroup (256) apart: neighbours read neighbours, N reads in flight.
+#define FIRST_OF(N) ((gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x) * (256 * N) + gl_LocalInvocationID.x)

@@ -201,7 +201,7 @@ class VulkanBackend(Backend):
     ) -> None:
         """:meth:`run` with at least ``count`` invocations in one dimension (``GLOBAL_INDEX`` in the shader)."""
         kernel = self.pipelines.get(shader, constants)
-        self.run(shader, -(-count // kernel.local), reads, writes, scalars, constants)
+        self.run(shader, -(-count // kernel.per_group), reads, writes, scalars, constants)
 
     def contiguous(self, array: DeviceArray) -> DeviceArray:
         """The array itself if it is row-major, else a copy that is."""

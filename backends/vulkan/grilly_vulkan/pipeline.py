@@ -42,17 +42,17 @@ class Kernel:
         pipeline, layout: handles as ctypes takes them.
         pack: packs pointers and scalars into the push-constant buffer.
         size: bytes of push constants.
-        local: invocations of a workgroup.
+        per_group: elements that a workgroup of a one-dimensional shader handles.
     """
 
-    __slots__ = ("layout", "local", "name", "pack", "pipeline", "raw", "size")
+    __slots__ = ("layout", "name", "pack", "per_group", "pipeline", "raw", "size")
 
-    def __init__(self, name: str, pipeline: Any, layout: Any, push: str, local: int) -> None:
+    def __init__(self, name: str, pipeline: Any, layout: Any, push: str, per_group: int) -> None:
         self.name = name
         self.raw = (pipeline, layout)
         self.pipeline, self.layout = handle(pipeline), handle(layout)
         packed = struct.Struct("=" + push)
-        self.pack, self.size, self.local = packed.pack_into, packed.size, local
+        self.pack, self.size, self.per_group = packed.pack_into, packed.size, per_group
 
 
 class Pipelines:
@@ -80,7 +80,7 @@ class Pipelines:
         layout = self._layout(size)
         pipeline = self._pipeline(name, code, layout, constants)
         x, y, z = entry["local"]
-        return Kernel(name, pipeline, layout, entry["push"], x * y * z)
+        return Kernel(name, pipeline, layout, entry["push"], x * y * z * entry["each"])
 
     def _check_features(self, name: str, code: bytes) -> None:
         has = self._device.capabilities.features

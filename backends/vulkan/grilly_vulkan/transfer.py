@@ -67,7 +67,7 @@ class Transfer:
 
     def _copy(self, count: int, source: int, target: int, read: Slot, written: Slot) -> None:
         kernel = self._pipelines.get("copy")
-        self._stream.op(kernel, -(-count // kernel.local), (read,), (written,), (source, target, count))
+        self._stream.op(kernel, -(-count // kernel.per_group), (read,), (written,), (source, target, count))
 
 
 def _as_array(slot: Slot, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

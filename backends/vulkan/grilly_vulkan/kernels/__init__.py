@@ -13,7 +13,17 @@ from typing import Any
 
 from grilly_core.extend import KernelTable, registry
 from grilly_vulkan.array import DeviceArray
-from grilly_vulkan.kernels import conv, elementwise, indexing, matmul, neuron, neuron_vjp, random, reduce, shape
+from grilly_vulkan.kernels import (
+    conv,
+    elementwise,
+    indexing,
+    matmul,
+    neuron,
+    neuron_vjp,
+    random,
+    reduce,
+    shape,
+)
 
 __all__ = ["kernels"]
 
