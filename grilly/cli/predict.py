@@ -14,7 +14,7 @@ import numpy as np
 from grilly._checks import whole_number
 from grilly.cli._parser import Parser
 from grilly.data import load, load_idx, load_inputs
-from grilly.data.checks import FloatArray, IntArray
+from grilly.data.checks import FloatArray, IntArray, as_labels
 from grilly.data.npz import load_labels
 from grilly.io import write_bytes_atomic
 from grilly_core import selection
@@ -44,6 +44,8 @@ def main(args: Sequence[str]) -> int:
                 f"{name} has samples of shape {x.shape[1:]}, but the model {options.model} takes {wanted}; "
                 "give data like those it was trained on"
             )
+        if y is not None:
+            y = as_labels(y, f"y of {name}", classes=network.description.classes)
         classes = predict(network, x, batch_size=size)
     _write(options.out, classes, y)
     if y is not None:

@@ -129,9 +129,14 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     arrays = {f"network.{name}": array for name, array in checkpoint.weights.items()}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
+            place = (
+                f"epoch {checkpoint.epoch + 1}, batch {checkpoint.batch}"
+                if checkpoint.batch
+                else (f"the last batch of epoch {checkpoint.epoch}")
+            )
             raise DivergenceError(
-                f"{name} holds NaN or infinity after epoch {checkpoint.epoch + 1}, batch {checkpoint.batch}; "
-                f"{path} was left as it was. Use a smaller learning rate than {checkpoint.options.lr:g}"
+                f"{name} became NaN or infinite by {place}, so {path} was left as it was; use a smaller learning rate "
+                f"than {checkpoint.options.lr:g}, and look for huge values in the data"
             )
     arrays |= {f"optimizer.{name}": array for name, array in checkpoint.slots.items()}
     arrays["sums"] = checkpoint.sums

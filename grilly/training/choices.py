@@ -40,8 +40,8 @@ def choose(value: Any, known: Iterable[str], what: str) -> str:
     if isinstance(value, str) and _plain(value) in names:
         return names[_plain(value)]
     hint = closest(_plain(str(value)), names)
-    meant = f"did you mean {names[hint]!r}? " if hint else ""
-    raise ArgumentError(f"unknown {what} {value!r}; {meant}There are {', '.join(names.values())}")
+    meant = f"did you mean {names[hint]!r}? There" if hint else "there"
+    raise ArgumentError(f"unknown {what} {value!r}; {meant} are {', '.join(names.values())}")
 
 
 def _plain(name: str) -> str:

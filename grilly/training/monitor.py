@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -122,8 +123,10 @@ class Totals:
 
     def first_bad_batch(self) -> int | None:
         """Number, from 0, of the first batch whose loss was NaN or infinite; None if there was none."""
-        sound = int(self._sums.numpy()[2])
-        return sound if sound < self.batches else None
+        total, _, sound = self._sums.numpy()[:3].tolist()
+        if sound < self.batches:
+            return int(sound)
+        return None if math.isfinite(total) else self.batches - 1
 
     def figures(self) -> Figures:
         """The means so far; at least one batch must have been added."""

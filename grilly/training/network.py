@@ -60,7 +60,7 @@ class NetworkDescription:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values by name."""
-        return asdict(self)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     @classmethod
     def from_json(cls, values: Any, path: str) -> NetworkDescription:

@@ -81,13 +81,17 @@ class Progress:
         self.end()
         self.say(
             f"epoch {record['epoch']:>{len(str(self.epochs))}}/{self.epochs}"
-            f"  loss {record['loss']:.4f}  train {record['accuracy']:7.2%}"
+            f"  loss {_short(record['loss'])}  train {record['accuracy']:7.2%}"
             f"  test {record['test_accuracy']:7.2%}  firing {record['firing_rate']:6.2%}  {speed:,.0f} samples/s"
         )
 
 
 def _line(figures: Figures, speed: float) -> str:
     return (
-        f"loss {figures.loss:.4f}, accuracy {figures.accuracy:.1%}, firing {figures.rate:.1%}, "
+        f"loss {_short(figures.loss)}, accuracy {figures.accuracy:.1%}, firing {figures.rate:.1%}, "
         f"{speed:,.0f} samples/s"
     )
+
+
+def _short(loss: float) -> str:
+    return f"{loss:.4f}" if loss < 1e4 else f"{loss:.3g}"

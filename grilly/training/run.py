@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ from grilly.training.options import TrainOptions
 from grilly.training.plots import plot_curves, plot_raster
 from grilly.training.trainer import Trainer
 from grilly_core import selection
-from grilly_core.backend import Backend
 from grilly_core.errors import CheckpointError
 
 __all__ = ["resume", "train"]
@@ -59,9 +57,9 @@ def train(options: TrainOptions, out: StrPath | None = None, *, quiet: bool = Tr
         ...     print(metrics["epochs"], sorted(os.listdir(folder)))
         1 ['checkpoint.safetensors', 'curves.png', 'metrics.json', 'model.safetensors', 'raster.png']
     """
-    with _using(options.backend):
-        data = load(options.data, options.seed)
-        describe(options, data)  # what does not fit is said before a folder is made
+    data = load(options.data, options.seed)
+    describe(options, data)  # what does not fit is said before a backend opens or a folder is made
+    with selection.using(options.backend or selection.current_backend()):
         return _run(options, data, Path("runs", data.name or "data") if out is None else out, None, quiet)
 
 
@@ -94,20 +92,14 @@ def resume(
             f"{file} belongs to a run with other options: {'; '.join(differing)}; leave these options out to go on, "
             "or start a new run without --resume"
         )
-    with _using(given.get("backend") or options.backend):
-        data = load(options.data, options.seed)
-        if _fingerprint(data) != checkpoint.data:
-            raise CheckpointError(
-                f"the data of {options.data} have changed since {file} was written; bring the old ones back, or start "
-                "a new run without --resume"
-            )
+    data = load(options.data, options.seed)
+    if _fingerprint(data) != checkpoint.data:
+        raise CheckpointError(
+            f"the data of {options.data} have changed since {file} was written; bring the old ones back, or start "
+            "a new run without --resume"
+        )
+    with selection.using(given.get("backend") or options.backend or selection.current_backend()):
         return _run(options, data, file.parent if out is None else out, checkpoint, quiet)
-
-
-@contextmanager
-def _using(name: str | None) -> Iterator[Backend]:
-    with selection.using(name or selection.current_backend()) as backend:
-        yield backend
 
 
 def _run(
@@ -130,7 +122,11 @@ def _run(
 def _introduce(trainer: Trainer, folder: Path, checkpoint: Checkpoint | None) -> None:
     """Say what is about to run, and what it is going to replace."""
     backend, network, say = selection.current_backend(), trainer.network, trainer.progress.say
-    say(f"{trainer.data}")
+    data = trainer.data
+    say(
+        f"{data.name}: {len(data.x_train):,} samples to train on, {len(data.x_test):,} for the test, "
+        f"shape {data.sample_shape}, {data.classes} classes"
+    )
     parameters = sum(parameter.size for parameter in network.parameters())
     described = network.description
     say(
