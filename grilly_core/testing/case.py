@@ -79,6 +79,10 @@ class Case:
                 f"a case of {self.op.name} needs {self.op.inputs}, got {len(self.args)} arguments"
             )
 
+        # NumPy turns 0-d results into scalars; a case holds arrays only.
+        held = tuple(np.asarray(arg) if isinstance(arg, np.generic) else arg for arg in self.args)
+        object.__setattr__(self, "args", held)
+
     def __repr__(self) -> str:
         given = [*zip(self.op.inputs, self.args, strict=True), *self.attrs.items()]
         return f"{self.op.name}({', '.join(f'{name}={_described(value)}' for name, value in given)})"

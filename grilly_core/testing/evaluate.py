@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from grilly_core import autograd
+from grilly_core import autograd, dispatch
 from grilly_core.autograd import enable_grad, no_grad
 from grilly_core.backend import Backend
 from grilly_core.op import Op
 from grilly_core.selection import resolve, using
-from grilly_core.spec import FLOATS
+from grilly_core.spec import FLOATS, Spec
 from grilly_core.tensor import Tensor, tensor
 from grilly_core.testing.case import Case, flat, meaning_of
 
-__all__ = ["PLACES", "evaluate", "expected", "float_arguments", "gradients", "place", "reference"]
+__all__ = [
+    "PLACES", "dtypes_of", "evaluate", "expected", "float_arguments", "gradients", "inferred", "place", "reference",
+]  # fmt: skip
 
 PLACES = ("plain", "plain", "transposed", "sliced")
 """How an argument gets where it is: uploaded as it is, or as a view (where the backend has views) of another one."""
@@ -25,6 +27,11 @@ PLACES = ("plain", "plain", "transposed", "sliced")
 def reference() -> Backend:
     """The backend that others are compared with."""
     return resolve("numpy")
+
+
+def dtypes_of(backend: Backend) -> frozenset[str]:
+    """The dtypes that every op must work in: float64 only where the backend declares the feature."""
+    return backend.dtypes if "float64" in backend.features else backend.dtypes - {"float64"}
 
 
 def place(array: np.ndarray, backend: Backend, how: str = "plain") -> Tensor:
@@ -85,6 +92,18 @@ def expected(case: Case) -> list[np.ndarray]:
         return evaluate(case, reference(), body=case.op.body is not None)
     with np.errstate(all="ignore"):
         return [np.asarray(meaning(*case.args, **case.op.bind(case.attrs)))]
+
+
+def _spec(arg: Any) -> Any:
+    if arg is None:
+        return None
+    return Spec(arg.shape, arg.dtype.name) if isinstance(arg, np.ndarray) else [_spec(item) for item in arg]
+
+
+def inferred(case: Case) -> list[Spec]:
+    """What the op's rule says of the results; a composite's rule is its body on the abstract backend."""
+    made = dispatch.infer(case.op, [_spec(arg) for arg in case.args], case.op.bind(case.attrs))
+    return [made] if isinstance(made, Spec) else list(made)
 
 
 def float_arguments(case: Case) -> list[int]:

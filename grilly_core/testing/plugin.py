@@ -25,7 +25,18 @@ from grilly_core.testing.report import CAPABILITY, OP, write
 
 __all__ = ["PROFILES", "each_op", "requires"]
 
-_ORDER = ("contract", "transfer", "value", "fused", "gradient", "margin", "special", "determinism", "errors")
+_ORDER = (
+    "contract",
+    "transfer",
+    "value",
+    "precision",
+    "fused",
+    "gradient",
+    "margin",
+    "special",
+    "determinism",
+    "errors",
+)
 _HERE = Path(__file__).parent / "conformance"
 _BACKEND = pytest.StashKey[Backend]()
 

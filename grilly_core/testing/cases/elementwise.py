@@ -11,12 +11,26 @@ from hypothesis.strategies import DrawFn
 from grilly_core import ops
 from grilly_core.errors import ArgumentError, DTypeError, ShapeError
 from grilly_core.op import Op
-from grilly_core.spec import FLOATS
 from grilly_core.testing.case import NUMBERS, Case, Wanted, case_of, means, misuse
-from grilly_core.testing.strategies import GRID, LIMIT, broadcast_shapes, grid, shapes
+from grilly_core.testing.strategies import GRID, LIMIT, Shape, broadcast_shapes, grid, reals, shapes
 
 _BINARY = (ops.add, ops.sub, ops.mul, ops.maximum, ops.minimum)
-_UNARY = (ops.exp, ops.tanh, ops.atan, ops.floor, ops.round, ops.sigmoid, ops.erf)
+_FUNCTIONS = (ops.exp, ops.tanh, ops.atan, ops.sigmoid, ops.erf)
+_CASTS = (
+    ("float32", "int32"),
+    ("int32", "float32"),
+    ("float32", "bool"),
+    ("bool", "float32"),
+    ("uint32", "float32"),
+)
+
+
+def _floats(draw: DrawFn, shape: Shape, dtype: str, low: float = -LIMIT) -> np.ndarray:
+    """On the grid or anywhere: results of functions lie off the grid anyway."""
+    if draw(st.booleans()):
+        return draw(grid(shape, dtype, low=low))
+    anywhere = draw(reals(shape, dtype, scale=1.5)).clip(-LIMIT, LIMIT)
+    return anywhere if low < 0 else np.asarray(np.abs(anywhere) + anywhere.dtype.type(low))
 
 
 @case_of(*_BINARY)
@@ -32,33 +46,36 @@ def div(draw: DrawFn, op: Op, wanted: Wanted) -> Case:
     """Floats over anything but 0."""
     dtype = draw(wanted.floats())
     x, y = draw(broadcast_shapes(2))
-    return Case(op, (draw(grid(x, dtype)), draw(grid(y, dtype, nonzero=True))))
+    negative = draw(st.booleans())
+    divisor = _floats(draw, y, dtype, low=GRID)
+    return Case(op, (_floats(draw, x, dtype), -divisor if negative else divisor))
 
 
-@case_of(ops.neg, ops.abs, ops.square)
+@case_of(ops.neg, ops.abs, ops.square, ops.relu)
 def number(draw: DrawFn, op: Op, wanted: Wanted) -> Case:
     """Numbers of any kind."""
     return Case(op, (draw(grid(draw(shapes()), draw(wanted.dtype(NUMBERS)))),))
 
 
-@case_of(*_UNARY, ops.relu)
+@case_of(*_FUNCTIONS, ops.floor, ops.round)
 def unary(draw: DrawFn, op: Op, wanted: Wanted) -> Case:
-    """Floats of either sign."""
-    kinds = NUMBERS if op is ops.relu else FLOATS
-    return Case(op, (draw(grid(draw(shapes()), draw(wanted.dtype(kinds)))),))
+    """Floats of either sign; halves, which round to even, are on the grid."""
+    return Case(op, (_floats(draw, draw(shapes()), draw(wanted.floats())),))
 
 
 @case_of(ops.log, ops.sqrt)
 def positive(draw: DrawFn, op: Op, wanted: Wanted) -> Case:
     """Floats above 0; 0 itself where its root has no slope to ask for."""
     low = 0.0 if op is ops.sqrt and not wanted.gradient else GRID
-    return Case(op, (draw(grid(draw(shapes()), draw(wanted.floats()), low=low)),))
+    return Case(op, (_floats(draw, draw(shapes()), draw(wanted.floats()), low),))
 
 
 @case_of(ops.cast)
 def cast(draw: DrawFn, op: Op, wanted: Wanted) -> Case:
     """Any dtype to any other; what does not fit (a negative number in uint32) is unspecified."""
-    source, target = draw(wanted.dtype()), draw(wanted.dtype())
+    usual = [pair for pair in _CASTS if wanted.dtypes.issuperset(pair)]
+    any_pair = st.tuples(wanted.dtype(), wanted.dtype())
+    source, target = draw(st.sampled_from(usual) | any_pair if usual else any_pair)
     low = 0.0 if target == "uint32" else -LIMIT
     return Case(op, (draw(grid(draw(shapes()), source, low=low)),), {"dtype": target})
 
@@ -75,7 +92,7 @@ def power(draw: DrawFn, op: Op, wanted: Wanted) -> Case:
     """Whole exponents of any number, others of positive ones."""
     exponent = draw(st.sampled_from((2, 3, 1, 0, -1, -2, 5, 0.5, 1.5, -0.5, 2.0)))
     low = -LIMIT if exponent >= 0 and exponent == int(exponent) else GRID
-    return Case(op, (draw(grid(draw(shapes()), draw(wanted.floats()), low=low)),), {"exponent": exponent})
+    return Case(op, (_floats(draw, draw(shapes()), draw(wanted.floats()), low),), {"exponent": exponent})
 
 
 def _cast(x: np.ndarray, *, dtype: str) -> Any:
@@ -117,7 +134,7 @@ for _op in (*_BINARY, ops.div):
 misuse(ops.div, DTypeError, _WHOLE, _WHOLE)
 for _op in (ops.neg, ops.abs, ops.square, ops.relu):
     misuse(_op, DTypeError, _FLAG)
-for _op in (*_UNARY, ops.log, ops.sqrt):
+for _op in (*_FUNCTIONS, ops.floor, ops.round, ops.log, ops.sqrt):
     misuse(_op, DTypeError, _WHOLE)
 misuse(ops.clip, DTypeError, _WHOLE, low=0.5, high=1.0)
 misuse(ops.power, ArgumentError, _X, exponent="2")

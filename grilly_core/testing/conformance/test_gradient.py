@@ -12,7 +12,7 @@ from grilly_core.spec import FLOATS
 from grilly_core.testing.blame import fail
 from grilly_core.testing.case import Case, case_for
 from grilly_core.testing.compare import first_difference
-from grilly_core.testing.evaluate import PLACES, evaluate, float_arguments, gradients
+from grilly_core.testing.evaluate import PLACES, dtypes_of, evaluate, float_arguments, gradients
 from grilly_core.testing.plugin import each_op
 from grilly_core.testing.strategies import grid
 from grilly_core.testing.tolerances import NEURONS, gradient_tolerance, neuron_scales
@@ -35,7 +35,7 @@ def arriving(draw: st.DrawFn, case: Case, reference: Backend) -> list[np.ndarray
 @each_op(lambda op, backend: op.differentiable)
 @given(data=st.data())
 def test_gradient(backend: Backend, reference: Backend, op: Op, data: st.DataObject) -> None:
-    case = data.draw(case_for(op, backend.dtypes, gradient=True))
+    case = data.draw(case_for(op, dtypes_of(backend), gradient=True))
     cotangents = data.draw(arriving(case, reference))
     wanted = float_arguments(case)
     if op.name not in NEURONS:  # their gradients at x and v are the scale of the one at k

@@ -14,7 +14,7 @@ from grilly_core.op import Op
 from grilly_core.spec import FLOATS
 from grilly_core.surrogate import ATan
 from grilly_core.testing.case import Case
-from grilly_core.testing.evaluate import evaluate
+from grilly_core.testing.evaluate import dtypes_of, evaluate
 from grilly_core.testing.plugin import each_op
 from grilly_core.testing.strategies import dtype_of, reals, shapes
 from grilly_core.testing.tolerances import MARGIN
@@ -44,7 +44,7 @@ def populations(draw: st.DrawFn, op: Op, dtypes: frozenset[str]) -> Case:
 @each_op(lambda op, backend: op in _OPS)
 @given(data=st.data())
 def test_spikes_up_to_the_margin(backend: Backend, reference: Backend, op: Op, data: st.DataObject) -> None:
-    case = data.draw(populations(op, backend.dtypes))
+    case = data.draw(populations(op, dtypes_of(backend)))
     spikes, _, h = evaluate(case, backend)
     right, _, h_right = evaluate(case, reference, body=True)
     margin = MARGIN[h_right.dtype.name]

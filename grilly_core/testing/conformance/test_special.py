@@ -12,7 +12,7 @@ from grilly_core.op import Op
 from grilly_core.testing.blame import fail
 from grilly_core.testing.case import Case, case_for
 from grilly_core.testing.compare import first_difference
-from grilly_core.testing.evaluate import evaluate, expected
+from grilly_core.testing.evaluate import dtypes_of, evaluate, expected
 from grilly_core.testing.plugin import each_op, requires
 from grilly_core.testing.strategies import seeds
 from grilly_core.testing.tolerances import value_tolerance
@@ -42,7 +42,7 @@ def _strewn(case: Case, rng: np.random.Generator) -> Case:
 @each_op(lambda op, backend: op in _OPS)
 @given(data=st.data())
 def test_special_values(backend: Backend, op: Op, data: st.DataObject) -> None:
-    case = data.draw(case_for(op, backend.dtypes, gradient=op.differentiable))
+    case = data.draw(case_for(op, dtypes_of(backend), gradient=op.differentiable))
     case = _strewn(case, np.random.default_rng(data.draw(seeds())))
     with np.errstate(all="ignore"):
         made, wanted = evaluate(case, backend), expected(case)

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from grilly_core.backend import Backend
 from grilly_core.op import Op
+from grilly_core.spec import Spec
 from grilly_core.testing.blame import fail
 from grilly_core.testing.case import Case, case_for
 from grilly_core.testing.compare import first_difference
-from grilly_core.testing.evaluate import PLACES, evaluate, expected
+from grilly_core.testing.evaluate import PLACES, dtypes_of, evaluate, expected, inferred
 from grilly_core.testing.plugin import each_op, requires
 from grilly_core.testing.tolerances import THROUGH_TIME, neuron_scales, value_tolerance
 
@@ -18,6 +19,10 @@ from grilly_core.testing.tolerances import THROUGH_TIME, neuron_scales, value_to
 def check(backend: Backend, case: Case, how: str) -> None:
     """One call on the backend against its meaning."""
     wanted = expected(case)
+    rule = inferred(case)
+    assert rule == [Spec(y.shape, y.dtype.name) for y in wanted], (
+        f"the shape rule of {case.op.name} says {rule}"
+    )
     made = evaluate(case, backend, how=how)
     scales = neuron_scales(case.op.name, wanted) if case.op.name in THROUGH_TIME else None
     problem = first_difference("output", made, wanted, value_tolerance(case.op.name), scales)
@@ -28,7 +33,7 @@ def check(backend: Backend, case: Case, how: str) -> None:
 @each_op(lambda op, backend: True)
 @given(data=st.data())
 def test_value(backend: Backend, op: Op, data: st.DataObject) -> None:
-    case = data.draw(case_for(op, backend.dtypes - {"float64"}))
+    case = data.draw(case_for(op, dtypes_of(backend) - {"float64"}))
     check(backend, case, data.draw(st.sampled_from(PLACES)))
 
 
