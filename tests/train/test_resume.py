@@ -17,6 +17,7 @@ import pytest
 from grilly.data import load
 from grilly.io import load_arrays, save_arrays
 from grilly.training import TrainingInterrupted, TrainOptions, load_checkpoint, resume, train
+from grilly.training.interrupt import Interrupt
 from grilly.training.trainer import Trainer
 from grilly_core.errors import CheckpointError
 
@@ -111,6 +112,18 @@ def test_a_finished_run_can_be_resumed(options: Options, tmp_path: Path) -> None
     (tmp_path / "run" / "model.safetensors").unlink()  # as if stopped before the last files were written
     assert resume(tmp_path / "run") == metrics
     assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_the_first_ctrl_c_waits_and_the_second_does_not() -> None:
+    outside = signal.getsignal(signal.SIGINT)
+    with Interrupt() as interrupt:
+        interrupt.check()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is outside
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import grilly
+import grilly.random
 from grilly.data import load
 from grilly.io import load_arrays
 from grilly.training import TrainOptions, evaluate, load_model, predict, train
@@ -86,6 +87,24 @@ def test_a_model_file_rebuilds_the_network(options: Options, tmp_path: Path, enc
     assert notes["seed"] == 0 and network.description.to_json()["encoder"] == encoder
     arrays, _ = load_arrays(tmp_path / "run" / "model.safetensors")
     assert {"offset", "scale", "layers.0.weight", "layers.1.running_mean"} <= set(arrays)
+
+
+def test_evaluation_changes_nothing_and_samples_do_not_see_each_other(
+    options: Options, tmp_path: Path
+) -> None:
+    asked = options(epochs=2)
+    train(asked, tmp_path / "run")
+    data = load(asked.data, asked.seed)
+    with selection.using("numpy"):
+        network, _ = load_model(tmp_path / "run")
+        network.train()
+        before, draws = network.state_dict(), grilly.random.get_state()
+        together = evaluate(network, *data.test)
+        alone = evaluate(network, *data.test, batch_size=1)
+    assert alone.loss == pytest.approx(together.loss, rel=1e-5) and alone.accuracy == together.accuracy
+    assert network.training and grilly.random.get_state() == draws
+    for name, value in network.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name].numpy())
 
 
 def test_models_for_every_shape_of_data(vectors: str, sequences: str, tmp_path: Path) -> None:
