@@ -13,7 +13,7 @@ from grilly_core.ops.neuron import reset as _reset_potential
 from grilly_core.ops.neuron_rules import keeps_potentials
 from grilly_core.spec import FLOATS
 from grilly_core.surrogate import ATan, Surrogate
-from grilly_core.tensor import Tensor, full, tensor
+from grilly_core.tensor import Tensor, scalar, tensor
 
 __all__ = ["if_multi_step", "if_step", "lif_multi_step", "lif_step", "plif_multi_step", "plif_step"]
 
@@ -31,7 +31,8 @@ def _potential(v: Any, x: Tensor, shape: tuple[int, ...], v_reset: float | None)
     if v is None:
         v = 0.0 if v_reset is None else v_reset
     if isinstance(v, int | float):
-        return full(shape, float(v), x.spec.dtype, x._backend)
+        start: Tensor = ops.broadcast_to(scalar(float(v), x.spec.dtype, x._backend), shape=shape)
+        return start
     return v if isinstance(v, Tensor) else tensor(v, dtype=x.dtype, backend=x._backend)
 
 

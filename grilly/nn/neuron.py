@@ -17,7 +17,7 @@ from grilly_core.op import Op
 from grilly_core.ops.neuron import reset as reset_potential
 from grilly_core.ops.neuron_rules import keeps_potentials
 from grilly_core.surrogate import ATan, Surrogate
-from grilly_core.tensor import Tensor, full
+from grilly_core.tensor import Tensor, scalar
 
 __all__ = ["BaseNode", "IFNode", "LIFNode", "ParametricLIFNode"]
 
@@ -78,7 +78,9 @@ class BaseNode(StepModule):
         shape = x.shape[1:] if self.step_mode == "m" else x.shape
         v = self.v
         if not isinstance(v, Tensor):
-            return full(shape, v, x.spec.dtype, x._backend)
+            # The constant is kept: nothing is filled for each new sequence.
+            state: Tensor = ops.broadcast_to(scalar(v, x.spec.dtype, x._backend), shape=shape)
+            return state
         name = type(self).__name__
         if v.shape != shape:
             raise StateError(
