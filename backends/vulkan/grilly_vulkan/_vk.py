@@ -26,36 +26,6 @@ except OSError as error:
         "vendor's driver, or on Debian and Ubuntu: apt install libvulkan1 mesa-vulkan-drivers"
     ) from error
 
-_RESULTS = {
-    0: "VK_SUCCESS",
-    1: "VK_NOT_READY",
-    2: "VK_TIMEOUT",
-    3: "VK_EVENT_SET",
-    4: "VK_EVENT_RESET",
-    5: "VK_INCOMPLETE",
-    -1: "VK_ERROR_OUT_OF_HOST_MEMORY",
-    -2: "VK_ERROR_OUT_OF_DEVICE_MEMORY",
-    -3: "VK_ERROR_INITIALIZATION_FAILED",
-    -4: "VK_ERROR_DEVICE_LOST",
-    -5: "VK_ERROR_MEMORY_MAP_FAILED",
-    -6: "VK_ERROR_LAYER_NOT_PRESENT",
-    -7: "VK_ERROR_EXTENSION_NOT_PRESENT",
-    -8: "VK_ERROR_FEATURE_NOT_PRESENT",
-    -9: "VK_ERROR_INCOMPATIBLE_DRIVER",
-    -10: "VK_ERROR_TOO_MANY_OBJECTS",
-    -11: "VK_ERROR_FORMAT_NOT_SUPPORTED",
-    -12: "VK_ERROR_FRAGMENTED_POOL",
-    -13: "VK_ERROR_UNKNOWN",
-    -1000069000: "VK_ERROR_OUT_OF_POOL_MEMORY",
-    -1000072003: "VK_ERROR_INVALID_EXTERNAL_HANDLE",
-    -1000161000: "VK_ERROR_FRAGMENTATION",
-    -1000257000: "VK_ERROR_INVALID_OPAQUE_CAPTURE_ADDRESS",
-    -1000011001: "VK_ERROR_VALIDATION_FAILED_EXT",
-    -1000012000: "VK_ERROR_INVALID_SHADER_NV",
-    -1000174001: "VK_ERROR_NOT_PERMITTED_KHR",
-    1000297000: "VK_PIPELINE_COMPILE_REQUIRED",
-}
-
 OUT_OF_MEMORY = frozenset({-2, -12, -1000069000, -1000161000})
 """Results that say the device has no more memory."""
 
@@ -65,16 +35,15 @@ class VulkanError(GrillyError, RuntimeError):
 
 
 def result_name(code: int) -> str:
-    """The name of a ``VkResult``, or the number if it is newer than this table."""
-    return _RESULTS.get(code, f"VkResult {code}")
+    """The name of a ``VkResult``, or the number if it is newer than the package's header."""
+    return str(ffi.typeof("VkResult").elements.get(code, f"VkResult {code}"))
 
 
 def check(code: int, call: str) -> None:
     """Raise the exception that a ``VkResult`` stands for; nothing for success.
 
     Raises:
-        OutOfMemoryError: no device memory.
-        MemoryError: no host memory.
+        OutOfMemoryError: no device memory, or no host memory (the message says which).
         DeviceLostError: the device does not answer any more.
         BackendUnavailable: driver or device cannot be used.
         VulkanError: anything else, with the call and the code.
@@ -85,7 +54,7 @@ def check(code: int, call: str) -> None:
     if code in OUT_OF_MEMORY:
         raise OutOfMemoryError(f"{call}: the device is out of memory ({name})")
     if code == -1:
-        raise MemoryError(f"{call}: out of host memory ({name})")
+        raise OutOfMemoryError(f"{call}: out of host memory ({name})")
     if code == -4:
         raise DeviceLostError(f"{call}: the device was lost ({name})")
     if code in (-3, -6, -7, -8, -9):

@@ -42,6 +42,13 @@ class DeviceArray:
         self.size = size
         self.strides = strides
 
+    @property
+    def stored(self) -> int:
+        """How many elements lie in memory: a broadcast one counts once."""
+        if self.strides is None:
+            return self.size
+        return math.prod(n for n, stride in zip(self.shape, self.strides, strict=True) if stride or not n)
+
     def full_strides(self) -> Shape:
         """Strides, written out."""
         return self.strides if self.strides is not None else contiguous_strides(self.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import math
 import os
+import sys
 import weakref
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -12,15 +13,29 @@ from typing import Any
 
 import numpy as np
 
-from grilly_core.extend import Backend, ConfigError, Spec, flag
-from grilly_vulkan.array import DeviceArray, merge_axes
+from grilly_core.extend import (
+    Backend,
+    BackendUnavailable,
+    ConfigError,
+    DeviceLostError,
+    OutOfMemoryError,
+    Spec,
+    UnsupportedOpError,
+    flag,
+)
+from grilly_vulkan._vk import VulkanError
+from grilly_vulkan.array import DeviceArray
+from grilly_vulkan.blocks import BlockSource
 from grilly_vulkan.capabilities import Capabilities
-from grilly_vulkan.device import BlockSource, Device
-from grilly_vulkan.instance import choose
+from grilly_vulkan.copies import plan_copy
+from grilly_vulkan.device import Device
+from grilly_vulkan.division import LIMIT
+from grilly_vulkan.instance import choose, destroy_instance
 from grilly_vulkan.memory import Allocator
 from grilly_vulkan.pipeline import Pipelines
 from grilly_vulkan.profiler import profiling
 from grilly_vulkan.stream import Stream
+from grilly_vulkan.tables import Tables
 from grilly_vulkan.transfer import Transfer
 
 __all__ = ["VulkanBackend", "open_backend"]
@@ -28,7 +43,6 @@ __all__ = ["VulkanBackend", "open_backend"]
 DTYPES = frozenset({"float32", "int32", "uint32", "bool"})
 _BLOCK, _LARGE_BLOCK, _STAGING_BLOCK = 64 << 20, 256 << 20, 16 << 20
 _LARGE_HEAP = 16 << 30
-_COPY_AXES = 8
 
 _open: weakref.WeakSet[VulkanBackend] = weakref.WeakSet()
 
@@ -41,9 +55,11 @@ class VulkanBackend(Backend):
     Attributes:
         capabilities: what the device can do; variants of kernels are chosen from it.
         stream: records ops.
-        memory: device memory, with the bytes in use.
+        memory, staging: device memory, and memory that the host sees, with the bytes in use.
         transfer: counts what went to the device and back.
+        tables: small tables that kernels keep on the device.
         simple_products: products for a CPU, without tiles in shared memory; tests set it to see both.
+        split_products: large products go to the matrix units, each float32 factor split in two halves.
     """
 
     name = "vulkan"
@@ -57,23 +73,28 @@ class VulkanBackend(Backend):
         self.device = f"{capabilities.name} ({capabilities.kind}, {capabilities.driver})"
         self.features = frozenset({"deterministic_scatter"})
         self.simple_products = capabilities.is_cpu
+        self.split_products = _has_matrix_units(capabilities) and not flag("GRILLY_VK_FLOAT32")
+        limit, serial, profiled = _memory_limit(capabilities), flag("GRILLY_VK_SYNC"), flag("GRILLY_PROFILE")
         self._device = device = Device(capabilities)
-        self.pipelines = Pipelines(device)
-        self.stream = Stream(device, serial=flag("GRILLY_VK_SYNC"))
-        self.memory = Allocator(
-            BlockSource(device, device.local_types()),
-            _LARGE_BLOCK if capabilities.memory > _LARGE_HEAP else _BLOCK,
-            _memory_limit(capabilities),
-        )
-        self.memory.before_retry = self.synchronize
-        staging = Allocator(BlockSource(device, device.staging_types()), _STAGING_BLOCK, 1 << 62)
-        staging.before_retry = self.synchronize
-        self._staging = staging
-        self.transfer = Transfer(staging, self.stream, self.pipelines)
+        with ExitStack() as undo:
+            undo.callback(device.destroy)
+            block = _LARGE_BLOCK if capabilities.memory > _LARGE_HEAP else _BLOCK
+            self.memory = Allocator(BlockSource(device, device.local_types()), block, limit)
+            undo.callback(self.memory.release_all)
+            source = BlockSource(device, device.staging_types(), mapped=True)
+            self.staging = Allocator(source, _STAGING_BLOCK, 1 << 62)
+            undo.callback(self.staging.release_all)
+            self.memory.before_retry = self.staging.before_retry = self.synchronize
+            self.pipelines = Pipelines(device)
+            undo.callback(self.pipelines.destroy)
+            self.stream = Stream(device, serial=serial)
+            undo.callback(self.stream.destroy)
+            self.transfer = Transfer(self.staging, self.stream, self.pipelines)
+            if profiled:
+                undo.enter_context(profiling(self.stream))
+            self._closing = undo.pop_all()
+        self.tables = Tables(self)
         _open.add(self)
-        self._profile = ExitStack()
-        if flag("GRILLY_PROFILE"):
-            self._profile.enter_context(profiling(self.stream))
 
     # What core asks for
 
@@ -81,8 +102,7 @@ class VulkanBackend(Backend):
         """A copy on the device."""
         out = self.empty(array.shape, array.dtype.name)
         if out.slot is not None:
-            with self._device.lock:
-                self.transfer.upload(array, out.slot, out.addr)
+            self.transfer.upload(array, out.slot, out.addr)
         return out
 
     def to_numpy(self, array: DeviceArray) -> np.ndarray:
@@ -91,8 +111,7 @@ class VulkanBackend(Backend):
             return np.zeros(array.shape, array.dtype)
         plain = self.contiguous(array)
         assert plain.slot is not None
-        with self._device.lock:
-            return self.transfer.read(plain.shape, plain.dtype, plain.slot, plain.addr)
+        return self.transfer.read(plain.shape, plain.dtype, plain.slot, plain.addr)
 
     def spec(self, array: DeviceArray) -> Spec:
         """Shape and dtype."""
@@ -104,6 +123,10 @@ class VulkanBackend(Backend):
             return self.empty(shape, dtype)
         return self.filled((), value, dtype).view(shape, (0,) * len(shape))
 
+    def is_exclusive(self, array: DeviceArray) -> bool:
+        """Whether neither this handle nor its memory has another owner: views share a holder."""
+        return sys.getrefcount(array) <= 3 and (array.holder is None or sys.getrefcount(array.holder) <= 2)
+
     def synchronize(self) -> None:
         """Return when all recorded work is done."""
         self.stream.wait()
@@ -114,25 +137,16 @@ class VulkanBackend(Backend):
 
     def peak_memory(self, reset: bool = False) -> int:
         """Most bytes that arrays took together since the last ``reset``."""
-        peak = self.memory.peak
-        if reset:
-            self.memory.reset_peak()
+        with self._device.lock:
+            peak = self.memory.peak
+            if reset:
+                self.memory.reset_peak()
         return peak
 
     def close(self) -> None:
         """Wait, then give the device back; arrays that are left become useless but harmless."""
-        device = self._device
-        if device.handle is None:
-            return
-        with device.lock:
-            if not device.reason:
-                self._profile.close()
-            self.stream.destroy()
-            self.pipelines.save()
-            self.pipelines.destroy()
-            for allocator in (self.memory, self._staging):
-                allocator.release_all()
-            device.destroy()
+        with self._device.lock:
+            self._closing.close()
         _open.discard(self)
 
     # What kernels ask for
@@ -142,8 +156,13 @@ class VulkanBackend(Backend):
 
         Raises:
             OutOfMemoryError: the device has no room.
+            UnsupportedOpError: more elements than shaders can count.
         """
         size = math.prod(shape)
+        if size > LIMIT:
+            raise UnsupportedOpError(
+                f"an array of shape {shape} has {size:,} elements; backend vulkan takes at most {LIMIT:,}. Split it"
+            )
         if size == 0:
             return DeviceArray(None, 0, shape, dtype, 0)
         with self._device.lock:
@@ -178,7 +197,7 @@ class VulkanBackend(Backend):
         """
         kernel = self.pipelines.get(shader, constants)
         if self.stream.profiler is not None:
-            self.stream.profiler.pending_bytes = 4 * sum(a.size for a in (*reads, *writes) if a is not None)
+            self.stream.profiler.pending_bytes = 4 * sum(a.stored for a in (*reads, *writes) if a is not None)
         values = [0 if a is None else a.addr for a in reads]
         values += [0 if a is None else a.addr for a in writes]
         values += scalars
@@ -208,18 +227,8 @@ class VulkanBackend(Backend):
         if array.strides is None or array.size == 0:
             return array
         out = self.empty(array.shape, array.dtype)
-        extents, (strides,) = merge_axes(array.shape, array.strides)
-        if len(extents) > _COPY_AXES:
-            raise AssertionError("core never makes views of more than eight axes of different strides")
-        pad = [1] * (_COPY_AXES - len(extents))
-        zero = [0] * (_COPY_AXES - len(extents))
-        self.run_each(
-            "strided-copy",
-            out.size,
-            (array,),
-            (out,),
-            (out.size, len(extents), *extents, *pad, *strides, *zero),
-        )
+        copy = plan_copy(array.shape, array.strides)
+        self.run(copy.shader, copy.groups, (array,), (out,), copy.scalars, copy.constants)
         return out
 
 
@@ -231,6 +240,16 @@ def word(value: Any, dtype: str) -> int:
     if dtype == "bool":
         return int(bool(value))
     return int(value) & 0xFFFFFFFF
+
+
+def _has_matrix_units(capabilities: Capabilities) -> bool:
+    """Whether the shaders ``*-matrix`` run: half factors, subgroups of 32, room for their tiles."""
+    return (
+        (16, 16, 16) in capabilities.matrices
+        and {"shaderFloat16", "storageBuffer16BitAccess"} <= capabilities.features
+        and capabilities.subgroup == 32
+        and capabilities.shared_memory >= 49152
+    )
 
 
 def _memory_limit(capabilities: Capabilities) -> int:
@@ -246,12 +265,19 @@ def open_backend(device: str | None, automatic: bool) -> VulkanBackend:
     """The backend on the device that is meant.
 
     Raises:
-        BackendUnavailable, ConfigError: see :func:`grilly_vulkan.instance.choose`.
+        BackendUnavailable, ConfigError: see :func:`grilly_vulkan.instance.choose`; also if the driver cannot open it.
     """
-    return VulkanBackend(choose(device, automatic))
+    capabilities = choose(device, automatic)
+    try:
+        return VulkanBackend(capabilities)
+    except (OutOfMemoryError, DeviceLostError, VulkanError) as error:
+        raise BackendUnavailable(
+            f"Vulkan device {capabilities.name} (driver {capabilities.driver}) cannot be opened: {error}"
+        ) from error
 
 
 @atexit.register
 def _close_all() -> None:
     for backend in list(_open):
         backend.close()
+    destroy_instance()

@@ -24,6 +24,7 @@ class Capabilities:
         uuid: tells one device from another, across drivers.
         api: Vulkan version as (major, minor).
         memory: bytes of its largest device-local heap.
+        allocation: bytes that one allocation may have.
         push_constants: bytes.
         shared_memory: bytes per workgroup.
         groups: most workgroups along x.
@@ -43,6 +44,7 @@ class Capabilities:
     uuid: bytes = b""
     api: tuple[int, int] = (1, 2)
     memory: int = 1 << 30
+    allocation: int = 1 << 30
     push_constants: int = 128
     shared_memory: int = 32768
     groups: int = 65535
@@ -73,7 +75,10 @@ def read_capabilities(handle: Any) -> Capabilities:
     """Ask the driver about one physical device."""
     lib = _vk.lib
     driver = new("VkPhysicalDeviceDriverProperties", "PHYSICAL_DEVICE_DRIVER_PROPERTIES")
-    ids = new("VkPhysicalDeviceIDProperties", "PHYSICAL_DEVICE_ID_PROPERTIES", pNext=driver)
+    largest = new(
+        "VkPhysicalDeviceMaintenance3Properties", "PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES", pNext=driver
+    )
+    ids = new("VkPhysicalDeviceIDProperties", "PHYSICAL_DEVICE_ID_PROPERTIES", pNext=largest)
     groups = new("VkPhysicalDeviceSubgroupProperties", "PHYSICAL_DEVICE_SUBGROUP_PROPERTIES", pNext=ids)
     properties = new("VkPhysicalDeviceProperties2", "PHYSICAL_DEVICE_PROPERTIES_2", pNext=groups)
     lib.vkGetPhysicalDeviceProperties2(handle, properties)
@@ -92,6 +97,7 @@ def read_capabilities(handle: Any) -> Capabilities:
         uuid=bytes(ffi.buffer(ids.deviceUUID)),
         api=(version >> 22 & 0x7F, version >> 12 & 0x3FF),
         memory=_local_memory(handle),
+        allocation=largest.maxMemoryAllocationSize,
         push_constants=limits.maxPushConstantsSize,
         shared_memory=limits.maxComputeSharedMemorySize,
         groups=limits.maxComputeWorkGroupCount[0],

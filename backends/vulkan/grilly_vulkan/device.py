@@ -1,22 +1,25 @@
-"""The logical device: queue, semaphore, memory blocks, pipelines' home; and what happens when it is lost."""
+"""The logical device: queue, semaphore, kinds of memory; and what happens when it is lost."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from grilly_core.extend import DeviceLostError, OutOfMemoryError
+from grilly_core.extend import BackendUnavailable, DeviceLostError
 from grilly_vulkan import _vk
 from grilly_vulkan._vk import check, ffi, new
 from grilly_vulkan.capabilities import Capabilities
 from grilly_vulkan.commands import Commands
-from grilly_vulkan.memory import Block
+from grilly_vulkan.instance import FORKED
 
-__all__ = ["BlockSource", "Device"]
+__all__ = ["Device"]
 
 _DEVICE_LOCAL, _HOST_VISIBLE, _COHERENT, _CACHED = 1, 2, 4, 8
-_USAGE = 0x20 | 0x1 | 0x2 | 0x20000  # storage buffer, transfer source and target, device address
+_SPECIAL = (
+    0x10 | 0x20 | 0x40 | 0x80
+)  # lazily allocated, protected, AMD's coherent ones: only for who asked for them
 _V12 = (
     "bufferDeviceAddress", "timelineSemaphore", "shaderFloat16", "vulkanMemoryModel", "vulkanMemoryModelDeviceScope",
     "scalarBlockLayout",
@@ -34,37 +37,45 @@ class Device:
         commands: functions that record commands.
         lock: held while anything is recorded or submitted.
         reason: why it cannot be used any more, '' while it can.
+        abandoned: nothing of it may be destroyed: it is another process's, or still at work.
+        on_lost: called when it is lost.
+        timestamp_bits: bits that count in a timestamp of its queue.
     """
 
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
         self.lock = threading.RLock()
         self.reason = ""
-        self.family = self._compute_family()
+        self.abandoned = False
+        self.on_lost: Callable[[], None] = lambda: None
+        self.family, self.timestamp_bits = self._compute_family()
         self.handle = self._create()
-        self.commands = Commands(self.handle)
+        try:
+            self.commands = Commands(self.handle)
+            self.semaphore = self._timeline()
+        except BaseException:
+            _vk.lib.vkDestroyDevice(self.handle, ffi.NULL)
+            raise
         queue = ffi.new("VkQueue*")
         _vk.lib.vkGetDeviceQueue(self.handle, self.family, 0, queue)
         self.queue = queue[0]
-        self.semaphore = self._timeline()
         self._memory = ffi.new("VkPhysicalDeviceMemoryProperties*")
         _vk.lib.vkGetPhysicalDeviceMemoryProperties(capabilities.handle, self._memory)
         _alive.append(self)
 
-    def _compute_family(self) -> int:
-        """The first family that computes; one without graphics if there is one."""
+    def _compute_family(self) -> tuple[int, int]:
+        """The first family that computes, without graphics if there is one; and its timestamps' bits."""
         count = ffi.new("uint32_t*")
         _vk.lib.vkGetPhysicalDeviceQueueFamilyProperties(self.capabilities.handle, count, ffi.NULL)
         families = ffi.new("VkQueueFamilyProperties[]", count[0])
         _vk.lib.vkGetPhysicalDeviceQueueFamilyProperties(self.capabilities.handle, count, families)
         able = [i for i in range(count[0]) if families[i].queueFlags & 2]
         if not able:
-            from grilly_core.extend import BackendUnavailable
-
             raise BackendUnavailable(f"Vulkan device {self.capabilities.name} has no queue that computes")
         # Timestamps are wanted for profiling, and some compute-only families have none.
         plain = [i for i in able if not families[i].queueFlags & 1 and families[i].timestampValidBits]
-        return (plain or able)[0]
+        chosen = (plain or able)[0]
+        return chosen, families[chosen].timestampValidBits
 
     def _create(self) -> Any:
         caps = self.capabilities
@@ -121,6 +132,7 @@ class Device:
     def lose(self, reason: str) -> None:
         """Refuse all work from now on."""
         self.reason = reason
+        self.on_lost()
 
     def completed(self) -> int:
         """The last value of the timeline that the device has reached."""
@@ -146,7 +158,7 @@ class Device:
         """The first memory type with all flags of ``wanted`` and none of ``avoid``."""
         for i in range(self._memory.memoryTypeCount):
             flags = self._memory.memoryTypes[i].propertyFlags
-            if flags & wanted == wanted and not flags & avoid:
+            if flags & wanted == wanted and not flags & (avoid | _SPECIAL):
                 return i
         return None
 
@@ -162,86 +174,23 @@ class Device:
         return list(dict.fromkeys(i for i in found if i is not None))
 
     def destroy(self) -> None:
-        """Give everything back; idempotent."""
+        """Give the device back, once all that was made with it is; idempotent."""
         if self.handle is None:
             return
         if self in _alive:
             _alive.remove(self)
         handle, self.handle = self.handle, None
         self.reason = self.reason or "the Vulkan backend was closed; its tensors cannot be used any more"
-        _vk.lib.vkDestroySemaphore(handle, self.semaphore, ffi.NULL)
-        _vk.lib.vkDestroyDevice(handle, ffi.NULL)
-
-
-class BlockSource:
-    """Blocks of one kind of memory: one buffer and one allocation each, mapped if the host can see it."""
-
-    def __init__(self, device: Device, types: list[int]) -> None:
-        self._device = device
-        self._types = types
-
-    def allocate(self, size: int) -> Block:
-        """A block of ``size`` bytes.
-
-        Raises:
-            OutOfMemoryError: no memory type has room.
-        """
-        device = self._device
-        buffer = self._buffer(size)
-        try:
-            memory, kind = self._bind(buffer)
-        except BaseException:
-            _vk.lib.vkDestroyBuffer(device.handle, buffer, ffi.NULL)
-            raise
-        info = new("VkBufferDeviceAddressInfo", "BUFFER_DEVICE_ADDRESS_INFO", buffer=buffer)
-        addr = int(_vk.lib.vkGetBufferDeviceAddress(device.handle, info))
-        mapped = None
-        if device._memory.memoryTypes[kind].propertyFlags & _HOST_VISIBLE:
-            pointer = ffi.new("void**")
-            check(_vk.lib.vkMapMemory(device.handle, memory, 0, size, 0, pointer), "vkMapMemory")
-            mapped = ffi.buffer(pointer[0], size)
-        return Block(addr, size, (buffer, memory), mapped)
-
-    def _buffer(self, size: int) -> Any:
-        info = new("VkBufferCreateInfo", "BUFFER_CREATE_INFO", size=size, usage=_USAGE)
-        out = ffi.new("VkBuffer*")
-        check(_vk.lib.vkCreateBuffer(self._device.handle, info, ffi.NULL, out), "vkCreateBuffer")
-        return out[0]
-
-    def _bind(self, buffer: Any) -> tuple[Any, int]:
-        device = self._device
-        needs = ffi.new("VkMemoryRequirements*")
-        _vk.lib.vkGetBufferMemoryRequirements(device.handle, buffer, needs)
-        flags = new("VkMemoryAllocateFlagsInfo", "MEMORY_ALLOCATE_FLAGS_INFO", flags=2)
-        code, out = -2, ffi.new("VkDeviceMemory*")
-        for kind in self._types:
-            if not needs.memoryTypeBits >> kind & 1:
-                continue
-            info = new("VkMemoryAllocateInfo", "MEMORY_ALLOCATE_INFO", pNext=flags)
-            info.allocationSize, info.memoryTypeIndex = needs.size, kind
-            code = _vk.lib.vkAllocateMemory(device.handle, info, ffi.NULL, out)
-            if code == 0:
-                check(_vk.lib.vkBindBufferMemory(device.handle, buffer, out[0], 0), "vkBindBufferMemory")
-                return out[0], kind
-            if code not in _vk.OUT_OF_MEMORY:
-                break
-        check(code, f"vkAllocateMemory of {needs.size:,} bytes")
-        raise OutOfMemoryError("no memory type fits a storage buffer")
-
-    def release(self, block: Block) -> None:
-        """Destroy buffer and memory."""
-        buffer, memory = block.handles
-        _vk.lib.vkDestroyBuffer(self._device.handle, buffer, ffi.NULL)
-        _vk.lib.vkFreeMemory(self._device.handle, memory, ffi.NULL)
+        if not self.abandoned:
+            _vk.lib.vkDestroySemaphore(handle, self.semaphore, ffi.NULL)
+            _vk.lib.vkDestroyDevice(handle, ffi.NULL)
 
 
 def _after_fork() -> None:
     for device in _alive:
-        device.lose(
-            "Vulkan cannot be used in a forked process: its device belongs to the parent. Start workers with the 'spawn' "
-            "method (multiprocessing.set_start_method('spawn'))"
-        )
+        device.abandoned = True
         device.lock = threading.RLock()
+        device.lose(FORKED)
 
 
 if hasattr(os, "register_at_fork"):

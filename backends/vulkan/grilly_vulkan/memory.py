@@ -68,10 +68,13 @@ class Holder:
     Its end only appends to a list: no lock and no Vulkan, since the cycle collector may run it anywhere.
     """
 
-    __slots__ = ("_give_back", "slot")
+    __slots__ = ("_give_back", "magnitude", "slot")
 
     def __init__(self, slot: Slot, give_back: Callable[[Slot], None]) -> None:
         self.slot = slot
+        self.magnitude: tuple[int, int, Any] | None = (
+            None  # see kernels/magnitude.py; None after a change in place
+        )
         self._give_back = give_back
 
     def __del__(self) -> None:
@@ -123,10 +126,10 @@ class Allocator:
             OutOfMemoryError: with what was asked for, what is held, what the limit is.
         """
         if self._returned:
-            self._take_back()
+            self.settle()
         wanted = size_class(size)
         free = self._free.get(wanted)
-        slot = free.pop() if free else self._cut(wanted)
+        slot = free.pop() if free else self._cut(wanted) or self._grow(wanted)
         slot.block.live += 1
         self.live += wanted
         if self.live > self.peak:
@@ -137,7 +140,8 @@ class Allocator:
         """A slot that comes back when the holder is gone."""
         return Holder(self.get(size), self.give_back)
 
-    def _take_back(self) -> None:
+    def settle(self) -> None:
+        """Count what was given back; ``get`` does so by itself."""
         returned = self._returned
         while returned:
             slot = returned.pop()
@@ -145,44 +149,50 @@ class Allocator:
             self.live -= slot.size
             self._free.setdefault(slot.size, []).append(slot)
 
-    def _cut(self, size: int) -> Slot:
-        """A new slot from a block with room, or from a new block."""
+    def _cut(self, size: int) -> Slot | None:
+        """A new slot from a block with room."""
         for block in reversed(self.blocks):
             if block.top + size <= block.size:
-                break
-        else:
-            block = self._grow(size)
-        slot = Slot(block, block.top, size)
-        block.top += size
-        return slot
+                slot = Slot(block, block.top, size)
+                block.top += size
+                return slot
+        return None
 
-    def _grow(self, size: int) -> Block:
-        wanted = size if size > self._block_size // 2 else self._block_size
+    def _grow(self, size: int) -> Slot:
+        """A slot from a new block; if there is no room for one, after waiting for the device and giving blocks back."""
+        whole = size if size > self._block_size // 2 else self._block_size
         try:
-            return self._new_block(wanted)
+            return self._new_block(whole, size)
         except OutOfMemoryError:
             self.before_retry()
-            self.trim()
-        try:
-            return self._new_block(wanted if self.held + wanted <= self.limit else size)
-        except OutOfMemoryError as error:
-            raise OutOfMemoryError(
-                f"out of device memory: {size:,} bytes wanted, {self.live:,} in use, {self.held - self.live:,} set aside "
-                f"for reuse, limit {self.limit:,}. Use a smaller batch or fewer steps, or free tensors "
-                f"({error})"
-            ) from None
+            self.settle()
+        if free := self._free.get(size):
+            return free.pop()
+        self.trim()
+        problem: OutOfMemoryError | None = None
+        for wanted in dict.fromkeys((whole, size)):
+            try:
+                return self._new_block(wanted, size)
+            except OutOfMemoryError as error:
+                problem = error
+        raise OutOfMemoryError(
+            f"out of device memory: {size:,} bytes wanted, {self.live:,} in use, {self.held - self.live:,} set aside for "
+            f"reuse, limit {self.limit:,} ({problem}). Use a smaller batch or fewer steps, or free tensors"
+        ) from problem
 
-    def _new_block(self, size: int) -> Block:
+    def _new_block(self, size: int, first: int) -> Slot:
+        """The first slot of a new block."""
         if self.held + size > self.limit:
             raise OutOfMemoryError(f"a block of {size:,} bytes does not fit the limit")
         block = self._source.allocate(size)
         self.blocks.append(block)
         self.held += block.size
-        return block
+        block.top = first
+        return Slot(block, 0, first)
 
     def trim(self) -> None:
         """Give blocks without live slots back; the device must be done with them."""
-        self._take_back()
+        self.settle()
         empty = [block for block in self.blocks if not block.live]
         if not empty:
             return
@@ -199,11 +209,11 @@ class Allocator:
 
     def release_all(self) -> None:
         """Give every block back, live or not (when the device is closed)."""
-        for block in self.blocks:
+        blocks, self.blocks, self._free, self.held = self.blocks, [], {}, 0
+        for block in blocks:
             self._source.release(block)
-        self.blocks, self._free, self.held = [], {}, 0
 
     def reset_peak(self) -> None:
         """Count the peak from here."""
-        self._take_back()
+        self.settle()
         self.peak = self.live

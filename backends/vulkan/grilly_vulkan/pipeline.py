@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib.resources
 import json
+import operator
 import os
 import struct
 import tempfile
@@ -49,7 +50,7 @@ class Kernel:
 
     def __init__(self, name: str, pipeline: Any, layout: Any, push: str, per_group: int) -> None:
         self.name = name
-        self.raw = (pipeline, layout)
+        self.raw = pipeline
         self.pipeline, self.layout = handle(pipeline), handle(layout)
         packed = struct.Struct("=" + push)
         self.pack, self.size, self.per_group = packed.pack_into, packed.size, per_group
@@ -61,6 +62,7 @@ class Pipelines:
     def __init__(self, device: Device) -> None:
         self._device = device
         self._kernels: dict[tuple[str, tuple[Any, ...]], Kernel] = {}
+        self._layouts: dict[int, Any] = {}
         self._file = _cache_file(device)
         self._cache = self._load_cache()
 
@@ -69,7 +71,11 @@ class Pipelines:
         key = (name, constants)
         found = self._kernels.get(key)
         if found is None:
-            found = self._kernels[key] = self._create(name, constants)
+            with self._device.lock:
+                self._device.check_alive()
+                if key not in self._kernels:
+                    self._kernels[key] = self._create(name, constants)
+                found = self._kernels[key]
         return found
 
     def _create(self, name: str, constants: tuple[Any, ...]) -> Kernel:
@@ -83,14 +89,20 @@ class Pipelines:
         return Kernel(name, pipeline, layout, entry["push"], x * y * z * entry["each"])
 
     def _check_features(self, name: str, code: bytes) -> None:
-        has = self._device.capabilities.features
+        capabilities = self._device.capabilities
         needs = {spirv.CAPABILITY_FEATURES.get(number) for number in spirv.capabilities(code)} - {None}
-        if missing := sorted(str(feature) for feature in needs if feature not in has):
+        missing = sorted(str(feature) for feature in needs if feature not in capabilities.features)
+        if spirv.version(code) > (1, 5) and capabilities.api < (1, 3):
+            missing.append("Vulkan 1.3")
+        if missing:
             raise UnsupportedOpError(
-                f"shader {name} needs {', '.join(missing)}, which Vulkan device {self._device.capabilities.name} has not"
+                f"shader {name} needs {', '.join(missing)}, which Vulkan device {capabilities.name} has not"
             )
 
     def _layout(self, size: int) -> Any:
+        """The layout with so many bytes of push constants."""
+        if size in self._layouts:
+            return self._layouts[size]
         bounds = new("VkPushConstantRange", stageFlags=_COMPUTE, size=max(size, 4))
         info = new("VkPipelineLayoutCreateInfo", "PIPELINE_LAYOUT_CREATE_INFO", pushConstantRangeCount=1)
         info.pPushConstantRanges = bounds
@@ -98,6 +110,7 @@ class Pipelines:
         check(
             _vk.lib.vkCreatePipelineLayout(self._device.handle, info, ffi.NULL, out), "vkCreatePipelineLayout"
         )
+        self._layouts[size] = out[0]
         return out[0]
 
     def _pipeline(self, name: str, code: bytes, layout: Any, constants: Sequence[Any]) -> Any:
@@ -111,7 +124,7 @@ class Pipelines:
         entry = ffi.new("char[]", b"main")
         info.stage.sType = _vk.lib.VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO
         info.stage.stage, info.stage.module, info.stage.pName = _COMPUTE, module[0], entry
-        special, _held = _specialisation(constants)
+        special, _held = _specialisation(spirv.constants(code), constants)
         info.stage.pSpecializationInfo = special
         out = ffi.new("VkPipeline*")
         try:
@@ -134,7 +147,7 @@ class Pipelines:
         )
         return out[0]
 
-    def save(self) -> None:
+    def _save(self) -> None:
         """Write the driver's cache; a folder that cannot be written is no error."""
         if self._file is None or not self._kernels:
             return
@@ -147,33 +160,40 @@ class Pipelines:
         _write_cache(self._file, bytes(ffi.buffer(data, size[0])))
 
     def destroy(self) -> None:
-        """Destroy all pipelines and the cache."""
+        """Write the cache, then destroy it and all pipelines."""
+        if self._device.abandoned:
+            return
+        if not self._device.reason:
+            self._save()
         device = self._device.handle
         for kernel in self._kernels.values():
-            pipeline, layout = kernel.raw
-            _vk.lib.vkDestroyPipeline(device, pipeline, ffi.NULL)
+            _vk.lib.vkDestroyPipeline(device, kernel.raw, ffi.NULL)
+        for layout in self._layouts.values():
             _vk.lib.vkDestroyPipelineLayout(device, layout, ffi.NULL)
         self._kernels.clear()
+        self._layouts.clear()
         _vk.lib.vkDestroyPipelineCache(device, self._cache, ffi.NULL)
 
 
-def _specialisation(constants: Sequence[Any]) -> tuple[Any, Any]:
-    """``VkSpecializationInfo`` of constants 0, 1, ..., and what it points to."""
-    if not constants:
+def _specialisation(declared: dict[int, str], constants: Sequence[Any]) -> tuple[Any, Any]:
+    """``VkSpecializationInfo`` of constants 0, 1, ..., each as the shader declares it, and what it points to."""
+    ids = [number for number in range(len(constants)) if number in declared]
+    if not ids:
         return ffi.NULL, None
-    words = b"".join(
-        struct.pack(
-            "=f" if isinstance(c, float) else "=I", c if isinstance(c, float) else int(c) & 0xFFFFFFFF
-        )
-        for c in constants
-    )
+    words = b"".join(_as_word(declared[number], constants[number]) for number in ids)
     data = ffi.new("char[]", words)
-    entries = ffi.new("VkSpecializationMapEntry[]", len(constants))
+    entries = ffi.new("VkSpecializationMapEntry[]", len(ids))
     for i, entry in enumerate(entries):
-        entry.constantID, entry.offset, entry.size = i, 4 * i, 4
-    info = new("VkSpecializationInfo", mapEntryCount=len(constants), dataSize=len(words))
+        entry.constantID, entry.offset, entry.size = ids[i], 4 * i, 4
+    info = new("VkSpecializationInfo", mapEntryCount=len(ids), dataSize=len(words))
     info.pMapEntries, info.pData = entries, data
     return info, (data, entries)
+
+
+def _as_word(kind: str, value: Any) -> bytes:
+    if kind == "f":
+        return struct.pack("=f", value)
+    return struct.pack("=I", operator.index(value) & 0xFFFFFFFF)
 
 
 def _cache_file(device: Device) -> Path | None:
@@ -204,11 +224,14 @@ def _write_cache(file: Path, data: bytes) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         number, temporary = tempfile.mkstemp(dir=file.parent)
+    except OSError:
+        return
+    try:
         with os.fdopen(number, "wb") as out:
             out.write(_MAGIC + hashlib.sha256(data).digest() + data)
         os.replace(temporary, file)
     except OSError:
-        return
+        Path(temporary).unlink(missing_ok=True)
 
 
 def push_buffer() -> Any:

@@ -54,6 +54,7 @@ class Profiler:
         out = ffi.new("VkQueryPool*")
         check(_vk.lib.vkCreateQueryPool(device.handle, info, ffi.NULL, out), "vkCreateQueryPool")
         self._pool, self._handle = out[0], handle(out[0])
+        self._mask = (1 << device.timestamp_bits) - 1
         self._next = 0
         self._ops: list[tuple[str, int]] = []
         self._totals: dict[str, tuple[int, float, int]] = {}
@@ -72,6 +73,7 @@ class Profiler:
         commands.barrier(target, _COMPUTE, _COMPUTE, 0, 1, barrier, 0, None, 0, None)
         commands.timestamp(target, _BOTTOM, self._handle, self._next)
         self._ops.append((kernel.name, self.pending_bytes))
+        self.pending_bytes = 0
 
     def after(self, target: Any) -> None:
         """Record the second one."""
@@ -92,7 +94,7 @@ class Profiler:
         tick = self._device.capabilities.timestamp_ns / 1e6
         for i, (name, nbytes) in enumerate(self._ops):
             calls, spent, moved = self._totals.get(name, (0, 0.0, 0))
-            taken = (values[2 * i + 1] - values[2 * i]) * tick
+            taken = (values[2 * i + 1] - values[2 * i] & self._mask) * tick
             self._totals[name] = (calls + 1, spent + taken, moved + nbytes)
         self._ops.clear()
         self._next = 0
@@ -105,8 +107,10 @@ class Profiler:
 
     def destroy(self) -> None:
         """Give the query pool back."""
-        self._stream.wait()
-        _vk.lib.vkDestroyQueryPool(self._device.handle, self._pool, ffi.NULL)
+        if not self._device.reason:
+            self._stream.wait()
+        if not self._device.abandoned:
+            _vk.lib.vkDestroyQueryPool(self._device.handle, self._pool, ffi.NULL)
 
 
 def format_rows(rows: list[Row]) -> str:
@@ -133,9 +137,10 @@ def profiling(stream: Stream, show: bool = True) -> Iterator[list[Row]]:
         yield rows
     finally:
         try:
-            rows += profiler.rows()
+            if not stream.device.reason:
+                rows += profiler.rows()
         finally:
             stream.profiler = None
             profiler.destroy()
-        if show:
+        if show and rows:
             print(format_rows(rows), file=sys.stderr)

@@ -1,10 +1,10 @@
-"""Reading SPIR-V: which capabilities a shader declares, how many bytes of push constants it takes."""
+"""Reading SPIR-V: what a shader declares of capabilities and specialisation constants."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["capabilities", "instructions", "version"]
+__all__ = ["CAPABILITY_FEATURES", "capabilities", "constants", "instructions", "version"]
 
 CAPABILITY_FEATURES = {
     9: "shaderFloat16",
@@ -17,6 +17,10 @@ CAPABILITY_FEATURES = {
     6022: "cooperativeMatrix",
 }
 """Features that capabilities of our shaders need; the others are part of every Vulkan 1.2 device with subgroups."""
+
+_TYPES = {20: "b", 21: "i", 22: "f"}
+_SPEC_CONSTANTS = (48, 49, 50)  # true, false, a number
+_DECORATE, _SPEC_ID, _FUNCTION = 71, 1, 54
 
 
 def instructions(code: bytes) -> Iterator[tuple[int, memoryview]]:
@@ -46,5 +50,20 @@ def capabilities(code: bytes) -> set[int]:
         if opcode == 17:
             found.add(operands[0])
         elif opcode not in (10, 11):
+            break
+    return found
+
+
+def constants(code: bytes) -> dict[int, str]:
+    """Specialisation constants: id and kind, 'f' float, 'i' integer, 'b' bool."""
+    kinds, ids, found = {}, {}, {}
+    for opcode, operands in instructions(code):
+        if opcode == _DECORATE and operands[1] == _SPEC_ID:
+            ids[operands[0]] = operands[2]
+        elif opcode in _TYPES:
+            kinds[operands[0]] = _TYPES[opcode]
+        elif opcode in _SPEC_CONSTANTS and operands[1] in ids:
+            found[ids[operands[1]]] = kinds[operands[0]]
+        elif opcode == _FUNCTION:
             break
     return found

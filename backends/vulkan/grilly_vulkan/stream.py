@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ _COMPUTE_STAGE, _HOST_STAGE = 0x800, 0x4000
 _SHADER_READ, _SHADER_WRITE, _HOST_READ = 0x20, 0x40, 0x2000
 _FIRST_FLUSH, _LAST_FLUSH = 16, 256
 _GROUPS_X = 65535
+_NAMES = 5  # last shaders, named when the device is lost
+_IN_FLIGHT = 64  # submissions that the host may be ahead
+_PENDING = 1 << 64  # beyond every timeline value
 
 
 class _Buffer:
@@ -57,6 +61,7 @@ class Stream:
 
     Attributes:
         submitted: the timeline value of the last submission.
+        recorded: the timeline value that will say that all recorded work is done.
         profiler: times every op while it is set.
         ops: how many were recorded.
     """
@@ -71,16 +76,19 @@ class Stream:
         self._push_pointer = ctypes.addressof(self._push)
         self._barrier = _memory_barrier(_SHADER_WRITE, _SHADER_READ | _SHADER_WRITE)
         self._to_host = _memory_barrier(_SHADER_WRITE, _HOST_READ)
+        self._begin_info = new("VkCommandBufferBeginInfo", "COMMAND_BUFFER_BEGIN_INFO", flags=1)
         self._pool = self._create_pool()
         self._ring: list[_Buffer] = []
         self._open: _Buffer | None = None
+        self._unsent: _Buffer | None = None
         self._bound: Kernel | None = None
         self._recorded = 0
-        self._names: list[str] = []
+        self._names: deque[str] = deque(maxlen=1 if serial else _NAMES)
         self._hazards = Hazards()
         self.submitted = 0
         self.ops = 0
         self.profiler: Profiler | None = None
+        device.on_lost = self._drop
 
     def _create_pool(self) -> Any:
         info = new(
@@ -149,17 +157,27 @@ class Stream:
         """How many barriers were recorded."""
         return self._hazards.epoch
 
+    @property
+    def recorded(self) -> int:
+        """The timeline value that will say that all recorded work is done."""
+        return self.submitted + (self._open is not None or self._unsent is not None)
+
     def _begin(self) -> _Buffer:
         self.device.check_alive()
+        if self._unsent is not None:
+            self._send(self._unsent)
         done = self.completed()
         buffer = next((b for b in self._ring if b.value <= done), None)
-        if buffer is None:
+        if buffer is None and len(self._ring) >= _IN_FLIGHT:
+            # Far ahead of the device: what is freed meanwhile would pile up.
+            buffer = min(self._ring, key=lambda b: b.value)
+            self.wait(buffer.value)
+        elif buffer is None:
             buffer = _Buffer(self.device, self._pool)
             self._ring.append(buffer)
-        info = new("VkCommandBufferBeginInfo", "COMMAND_BUFFER_BEGIN_INFO", flags=1)
-        check(_vk.lib.vkBeginCommandBuffer(buffer.raw, info), "vkBeginCommandBuffer")
+        check(_vk.lib.vkBeginCommandBuffer(buffer.raw, self._begin_info), "vkBeginCommandBuffer")
+        buffer.value = _PENDING
         self._open, self._bound, self._recorded = buffer, None, 0
-        self._names = []
         return buffer
 
     def _flush_when_full(self) -> None:
@@ -175,12 +193,10 @@ class Stream:
         self.flush()
 
     def _one_by_one(self) -> None:
-        name = self._names[-1]
         try:
-            self.flush()
-            self.device.wait(self.submitted)
+            self.wait()
         except GrillyError as error:
-            error.add_note(f"while running shader {name}")
+            error.add_note(f"while running shader {self._names[-1]}")
             raise
 
     # Submitting and waiting
@@ -190,26 +206,40 @@ class Stream:
 
         Args:
             for_host: make results visible to the host.
+
+        Raises:
+            DeviceLostError: it was, or the driver could not keep what was recorded.
+            OutOfMemoryError: nothing could be submitted now; what was recorded goes with the next submission.
         """
         with self.device.lock:
-            buffer = self._open
-            if buffer is None:
-                return self.submitted
-            self.device.check_alive()
             if for_host:
+                target = (self._open or self._begin()).handle
                 self._commands.barrier(
-                    buffer.handle, _COMPUTE_STAGE, _HOST_STAGE, 0, 1, self._to_host, 0, None, 0, None
+                    target, _COMPUTE_STAGE, _HOST_STAGE, 0, 1, self._to_host, 0, None, 0, None
                 )
-            self._open = None
-            try:
-                check(_vk.lib.vkEndCommandBuffer(buffer.raw), "vkEndCommandBuffer")
-                buffer.values[0] = self.submitted + 1
-                check(_vk.lib.vkQueueSubmit(self.device.queue, 1, buffer.submit, ffi.NULL), "vkQueueSubmit")
-            except DeviceLostError as error:
-                raise self._lost(error) from None
-            self.submitted += 1
-            buffer.value = self.submitted
+            buffer, self._open = self._open, None
+            if buffer is not None:
+                if code := _vk.lib.vkEndCommandBuffer(buffer.raw):
+                    raise self._lost(DeviceLostError(f"vkEndCommandBuffer: {_vk.result_name(code)}"))
+                self._unsent = buffer
+            if self._unsent is not None:
+                self._send(self._unsent)
             return self.submitted
+
+    def _send(self, buffer: _Buffer) -> None:
+        """Submit a finished command buffer; if that fails for want of memory, once more when the device is idle."""
+        self.device.check_alive()
+        value = buffer.values[0] = self.submitted + 1
+        code = _vk.lib.vkQueueSubmit(self.device.queue, 1, buffer.submit, ffi.NULL)
+        if code == -1 or code in _vk.OUT_OF_MEMORY:
+            self.wait(self.submitted)
+            code = _vk.lib.vkQueueSubmit(self.device.queue, 1, buffer.submit, ffi.NULL)
+        try:
+            check(code, "vkQueueSubmit")
+        except DeviceLostError as error:
+            raise self._lost(error) from None
+        self._unsent = None
+        self.submitted = buffer.value = value
 
     def completed(self) -> int:
         """The last timeline value that the device has reached."""
@@ -220,7 +250,7 @@ class Stream:
 
     def wait(self, value: int | None = None) -> None:
         """Return when the device has done everything up to ``value`` (all that was recorded if None)."""
-        target = self.flush() if value is None else value
+        target = self.flush() if value is None or value > self.submitted else value
         self.device.check_alive()
         try:
             self.device.wait(target)
@@ -228,20 +258,34 @@ class Stream:
             raise self._lost(error) from None
 
     def _lost(self, error: DeviceLostError) -> DeviceLostError:
-        last = ", ".join(self._names[-5:])
-        reason = (
-            f"{error}. The last shaders recorded were: {last or 'none'}. The device cannot be used again in this process; "
-            "restart it, update the GPU driver, and set GRILLY_VK_SYNC=1 to find the shader"
-        )
+        last = ", ".join(self._names) or "none"
+        if self._serial:
+            where, how = f"in shader {last}", "restart it, and update the GPU driver"
+        else:
+            where = f"the last shaders recorded were: {last}"
+            how = "restart it, update the GPU driver, and set GRILLY_VK_SYNC=1 to find the shader"
+        reason = f"{error}; {where}. The device cannot be used again in this process; {how}"
         self.device.lose(reason)
         return DeviceLostError(reason)
 
+    def _drop(self) -> None:
+        self._open = self._unsent = None
+
     def destroy(self) -> None:
-        """Wait for the device and give command buffers back."""
-        if not self.device.reason:
-            self._open = None
-            _vk.lib.vkDeviceWaitIdle(self.device.handle)
-        _vk.lib.vkDestroyCommandPool(self.device.handle, self._pool, ffi.NULL)
+        """Wait for what was submitted, and give command buffers back."""
+        device = self.device
+        if not device.reason:
+            self._drop()
+            try:
+                self.wait(self.submitted)
+            except DeviceLostError:
+                pass
+            except BaseException:
+                # Interrupted: the device is at work on what would be destroyed.
+                device.abandoned = True
+                raise
+        if not device.abandoned:
+            _vk.lib.vkDestroyCommandPool(device.handle, self._pool, ffi.NULL)
 
 
 def _memory_barrier(before: int, after: int) -> Any:
