@@ -189,7 +189,8 @@ def test_views_of_any_layout(backend: Any, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_grid_folded_into_two_dimensions(backend: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    x, v, g = draw((3, 1031), 1, 0.4), draw((1031,), 2), draw((3, 1031), 3)
+    # Neurons for more than three workgroups, also of those that take four each.
+    x, v, g = draw((3, 5000), 1, 0.4), draw((5000,), 2), draw((3, 5000), 3)
     calls = [
         (f"{kind}_step", (x[0], v)),
         (f"{kind}_multi_step", (x, v)),
