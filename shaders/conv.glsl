@@ -2,6 +2,7 @@
 //! variant conv-128x128 BM=128 BN=128 BK=16 TM=8 TN=8
 //! variant conv-64x64 BM=64 BN=64 BK=16 TM=4 TN=4
 //! variant conv-32x128 BM=32 BN=128 BK=16 TM=2 TN=8
+//! variant conv-matrix MATRIX=1
 // Convolution as an implicit product: rows are output channels, columns pixels of all images, k runs over (channel, kernel
 // row, kernel column). BACKWARD is the gradient at the input: pixels of the input, weights with their first axes swapped.
 #include "common.glsl"
@@ -11,7 +12,7 @@ layout(constant_id = 1) const uint KW = 3;
 layout(constant_id = 2) const bool BACKWARD = false;
 layout(constant_id = 3) const bool BIAS = false;
 layout(push_constant) uniform PC {
-    FloatIn weight; FloatIn x; FloatIn bias; FloatOut y;
+    FloatIn weight; FloatIn x; FloatIn bias; UintIn a_info; UintIn b_info; FloatOut y;
     uint rows; uint inner; uint pixels; uint groups;  // rows of a group, its k, pixels of all images
     uint height; uint width; uint out_size; uint out_width;
     uint stride_h; uint stride_w; int padding_h; int padding_w; uint dilation_h; uint dilation_w;
@@ -22,7 +23,11 @@ const bool A_ALONG_K = true, B_ALONG_K = false;
 uint part, row0, column0;
 int top, left;
 uint image;
+#ifdef MATRIX
+#include "gemm-matrix.glsl"
+#else
 #include "gemm.glsl"
+#endif
 
 // One axis of the place that kernel element `at` sees from `origin`; outside the image: a large number.
 uint seen(int origin, uint at, uint stride, uint dilation) {
@@ -46,6 +51,15 @@ void fetch(uint k0) {
     }
 }
 
+void emit(uint row, uint column, float value) {
+    row += row0;
+    column += column0;
+    if (row >= pc.rows || column >= pc.pixels) return;
+    uint channel = part * pc.rows + row, image = column / pc.out_size;
+    if (BIAS) value += pc.bias.d[channel];
+    pc.y.d[(image * pc.groups * pc.rows + channel) * pc.out_size + column % pc.out_size] = value;
+}
+
 void main() {
     uint tiles_m = (pc.rows + BM - 1) / BM, tiles_n = (pc.pixels + BN - 1) / BN;
     uint group = group_index();
@@ -61,16 +75,5 @@ void main() {
     top = BACKWARD ? int(at / pc.out_width) + pc.padding_h : int(at / pc.out_width * pc.stride_h) - pc.padding_h;
     left = BACKWARD ? int(at % pc.out_width) + pc.padding_w : int(at % pc.out_width * pc.stride_w) - pc.padding_w;
     multiply(0, pc.inner);
-    [[unroll]] for (uint j = 0; j < TN; ++j) {
-        uint column = column0 + column_of(j);
-        if (column >= pc.pixels) continue;
-        uint base = (column / pc.out_size * pc.groups + part) * pc.rows * pc.out_size + column % pc.out_size;
-        [[unroll]] for (uint i = 0; i < TM; ++i) {
-            uint row = row0 + row_of(i);
-            if (row >= pc.rows) continue;
-            float value = acc[i][j];
-            if (BIAS) value += pc.bias.d[part * pc.rows + row];
-            pc.y.d[base + row * pc.out_size] = value;
-        }
-    }
+    emit_all();
 }

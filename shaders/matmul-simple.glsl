@@ -3,7 +3,7 @@
 #include "common.glsl"
 layout(local_size_x = 64) in;
 layout(push_constant) uniform PC {
-    FloatIn x; FloatIn y; FloatIn bias; FloatOut z;
+    FloatIn x; FloatIn y; FloatIn bias; UintIn a_info; UintIn b_info; FloatOut z;
     uint rows; uint columns; uint inner; uint xr; uint xc; uint yr; uint yc;
     uint batches; uint splits; uint chunk; uint extents[3]; uint xb[3]; uint yb[3];
 } pc;

@@ -1,15 +1,20 @@
 #version 460
-// A strided view made row-major.
+// A strided view made row-major; transposed ones go through transpose.glsl.
 #include "common.glsl"
+#include "divide.glsl"
 layout(local_size_x = 256) in;
-layout(push_constant) uniform PC { UintIn x; UintOut y; uint n; uint axes; uint extents[8]; uint strides[8]; } pc;
+layout(constant_id = 0) const uint AXES = 1;
+layout(push_constant) uniform PC {
+    UintIn x; UintOut y; uint n; uint shifts[2]; uint extents[8]; uint multipliers[8]; uint strides[8];
+} pc;
 void main() {
     uint i = GLOBAL_INDEX;
     if (i >= pc.n) return;
     uint rest = i, at = 0;
-    for (uint a = pc.axes; a-- > 0;) {
-        at += rest % pc.extents[a] * pc.strides[a];
-        rest /= pc.extents[a];
+    [[unroll]] for (uint a = AXES - 1; a > 0; --a) {
+        uint quotient = divide(rest, pc.multipliers[a], pc.shifts[a >> 2] >> (8 * (a & 3)) & 31);
+        at += (rest - quotient * pc.extents[a]) * pc.strides[a];
+        rest = quotient;
     }
-    pc.y.d[i] = pc.x.d[at];
+    pc.y.d[i] = pc.x.d[at + rest * pc.strides[0]];
 }

@@ -1,8 +1,8 @@
 // The core of every product: a BM x BN tile of results for each workgroup of 256, TM x TN of them for each invocation,
 // factors staged through shared memory BK deep. The next tile is fetched into registers while this one is multiplied.
 //
-// Before including: BM, BN, BK, TM, TN as macros. After: fetch_a(row, k) and fetch_b(k, column) come from the including
-// shader, which tells by A_ALONG_K and B_ALONG_K how neighbouring invocations should walk, so that they read neighbours.
+// The including shader defines BM, BN, BK, TM, TN, fetch and emit, and tells by A_ALONG_K and B_ALONG_K how neighbouring
+// invocations should walk when they fetch, so that they read neighbours.
 const uint A_PITCH = BM + 4, B_PITCH = BN + 4;
 const uint A_EACH = BM * BK / 256, B_EACH = BN * BK / 256;
 
@@ -33,7 +33,8 @@ uint column_of(uint j) {
     return TN < 4 ? c * TN + j : j / 4 * (BN / ((TN + 3) / 4)) + c * 4 + j % 4;
 }
 
-void fetch(uint k0);  // fills a_next and b_next
+void fetch(uint k0);                            // fills a_next and b_next
+void emit(uint row, uint column, float value);  // takes a result at a place in the tile
 
 void multiply(uint k_begin, uint k_end) {
     [[unroll]] for (uint i = 0; i < TM; ++i)
@@ -59,6 +60,11 @@ void multiply(uint k_begin, uint k_end) {
                 [[unroll]] for (uint j = 0; j < TN; ++j) acc[i][j] = fma(a[i], b[j], acc[i][j]);
         }
     }
+}
+
+void emit_all() {
+    [[unroll]] for (uint i = 0; i < TM; ++i)
+        [[unroll]] for (uint j = 0; j < TN; ++j) emit(row_of(i), column_of(j), acc[i][j]);
 }
 
 uint group_index() { return gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x; }

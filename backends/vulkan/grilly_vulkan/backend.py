@@ -52,6 +52,10 @@ class VulkanBackend(Backend):
 
     Kernels get it as their first argument. They make results with :meth:`empty` and record shaders with :meth:`run`.
 
+    Args:
+        capabilities: of the device to open.
+        flush_at: submit after this many ops; None for the usual rule (see :class:`Stream`).
+
     Attributes:
         capabilities: what the device can do; variants of kernels are chosen from it.
         stream: records ops.
@@ -65,7 +69,7 @@ class VulkanBackend(Backend):
     name = "vulkan"
     dtypes = DTYPES
 
-    def __init__(self, capabilities: Capabilities) -> None:
+    def __init__(self, capabilities: Capabilities, flush_at: int | None = None) -> None:
         from grilly_vulkan.kernels import kernels
 
         self.kernels = kernels
@@ -87,7 +91,7 @@ class VulkanBackend(Backend):
             self.memory.before_retry = self.staging.before_retry = self.synchronize
             self.pipelines = Pipelines(device)
             undo.callback(self.pipelines.destroy)
-            self.stream = Stream(device, serial=serial)
+            self.stream = Stream(device, flush_at, serial)
             undo.callback(self.stream.destroy)
             self.transfer = Transfer(self.staging, self.stream, self.pipelines)
             if profiled:

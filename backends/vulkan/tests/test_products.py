@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,18 @@ from grilly_core import ops
 from grilly_core.selection import resolve
 
 
-@pytest.fixture(params=["simple", "tiles"])
-def backend(request: pytest.FixtureRequest) -> Iterator[Any]:
+@pytest.fixture(params=["simple", "tiles", "matrix"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    from grilly_vulkan.kernels import magnitude
+
     opened: Any = open_or_skip("vulkan")
-    before, opened.simple_products = opened.simple_products, request.param == "simple"
-    yield opened
-    opened.simple_products = before
+    if request.param == "matrix" and not opened.split_products:
+        pytest.skip(f"{opened.device} has no matrix units of the kind that the shaders need")
+    monkeypatch.setattr(opened, "simple_products", request.param == "simple")
+    monkeypatch.setattr(opened, "split_products", request.param == "matrix")
+    monkeypatch.setattr(magnitude, "_LEAST", 1)
+    monkeypatch.setattr(magnitude, "_LEAST_WORK", 1)
+    return opened
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:
@@ -58,6 +63,29 @@ def test_linear_adds_its_bias_once(backend: Any, inner: int) -> None:
     x, w, b = random(2, 3, inner), random(7, inner, seed=1), random(7, seed=2)
     got = ops.linear(on(backend, x), on(backend, w), on(backend, b)).numpy()
     np.testing.assert_array_equal(got, x @ w.T + b)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**-40, 2.0**60])
+@pytest.mark.parametrize("spikes", [False, True])
+def test_errors_are_those_of_float32(backend: Any, scale: float, spikes: bool) -> None:
+    rng = np.random.default_rng(0)
+    x = (
+        (rng.random((96, 700)) < 0.1)
+        if spikes
+        else rng.standard_normal((96, 700)) * np.exp(rng.standard_normal((96, 700)))
+    )
+    y = rng.standard_normal((700, 80)) * scale
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    exact = x.astype(np.float64) @ y.astype(np.float64)
+    bound = np.abs(x).astype(np.float64) @ np.abs(y).astype(np.float64)
+    got = ops.matmul(on(backend, x), on(backend, y)).numpy()
+    assert np.max(np.abs(got - exact) / bound) < 5e-7
+
+
+def test_zeros_and_constants_are_exact(backend: Any) -> None:
+    x = np.zeros((70, 70), np.float32)
+    assert not ops.matmul(on(backend, x), on(backend, random(70, 70))).numpy().any()
+    np.testing.assert_array_equal(ops.matmul(on(backend, x + 3), on(backend, x + 0.1)).numpy().std(), 0)
 
 
 CONVOLUTIONS = [

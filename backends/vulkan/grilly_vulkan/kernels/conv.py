@@ -7,6 +7,7 @@ from typing import Any
 
 from grilly_vulkan.array import DeviceArray
 from grilly_vulkan.kernels import reduce, tiles
+from grilly_vulkan.kernels.magnitude import magnitude, worthwhile
 
 __all__ = ["DECLINES", "KERNELS", "STRIDED"]
 
@@ -76,10 +77,13 @@ def _convolve(
     rows, inner, groups = product
     n, _, oh, ow = out.shape
     pixels = n * oh * ow
-    plan = tiles.choose(device, _SIZES, rows, pixels, inner, groups, split=False)
+    halves = worthwhile(device, rows, pixels, inner)
+    infos = (magnitude(device, weight), magnitude(device, x)) if halves else (None, None)
+    plan = tiles.choose(device, tiles.MATRIX if halves else _SIZES, rows, pixels, inner, groups, split=False)
+    name = "matrix" if halves else plan.name
     scalars = (rows, inner, pixels, groups, *x.shape[2:], oh * ow, ow, *stride, *padding, *dilation)
     constants = (*kernel, backward, bias is not None)
-    device.run(f"conv-{plan.name}", plan.groups, (weight, x, bias), (out,), scalars, constants)
+    device.run(f"conv-{name}", plan.groups, (weight, x, bias, *infos), (out,), scalars, constants)
     return out
 
 
@@ -125,11 +129,15 @@ def conv2d_weight_vjp(
     if not pixels * rows * columns:
         zeros: DeviceArray = device.filled(shape, 0.0, "float32")
         return zeros
-    plan = tiles.choose(device, _WEIGHT_SIZES, rows, columns, pixels, groups, split=True)
+    halves = worthwhile(device, rows, columns, pixels)
+    infos = (magnitude(device, g), magnitude(device, x)) if halves else (None, None)
+    sizes = tiles.MATRIX if halves else _WEIGHT_SIZES
+    plan = tiles.choose(device, sizes, rows, columns, pixels, groups, split=True)
+    name = "matrix" if halves else plan.name
     out: DeviceArray = device.empty((plan.splits, *shape), "float32")
-    sizes = (rows, columns, pixels, groups, *x.shape[2:], oh * ow, ow, *stride, *padding, *dilation)
-    scalars = (*sizes, plan.splits, plan.chunk)
-    device.run(f"conv-weight-{plan.name}", plan.groups, (g, x), (out,), scalars, (kh, kw))
+    product = (rows, columns, pixels, groups, *x.shape[2:], oh * ow, ow, *stride, *padding, *dilation)
+    scalars = (*product, plan.splits, plan.chunk)
+    device.run(f"conv-weight-{name}", plan.groups, (g, x, *infos), (out,), scalars, (kh, kw))
     return out.view(shape) if plan.splits == 1 else reduce.sum(device, out, axis=(0,), keepdims=False)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from grilly_vulkan.array import DeviceArray, merge_axes
 from grilly_vulkan.kernels import elementwise, reduce, tiles
+from grilly_vulkan.kernels.magnitude import magnitude, worthwhile
 
 __all__ = ["DECLINES", "KERNELS", "STRIDED", "product"]
 
@@ -62,14 +63,21 @@ def product(device: Any, x: DeviceArray, y: DeviceArray, bias: DeviceArray | Non
         out: DeviceArray = device.empty(shape, "float32")
         count = -(-rows // 4) * -(-columns // 4) * batches
         constants = (True, False, bias is not None)
-        device.run_each("matmul-simple", count, (x, y, bias), (out,), (*sizes, 1, inner, *packed), constants)
+        device.run_each(
+            "matmul-simple", count, (x, y, bias, None, None), (out,), (*sizes, 1, inner, *packed), constants
+        )
         return out
-    plan = tiles.choose(device, _SIZES, rows, columns, inner, batches, split=True)
+    halves = worthwhile(device, rows, columns, inner)
+    infos = (magnitude(device, x), magnitude(device, y)) if halves else (None, None)
+    if halves and None in infos:
+        return product(device, device.contiguous(x), device.contiguous(y), bias)
+    plan = tiles.choose(device, tiles.MATRIX if halves else _SIZES, rows, columns, inner, batches, split=True)
     out = device.empty((plan.splits, *shape), "float32")
     scalars = (*sizes, plan.splits, plan.chunk, *packed)
     fused = bias if plan.splits == 1 else None
     constants = (xc <= xr, yr < yc, fused is not None)
-    device.run(f"matmul-{plan.name}", plan.groups, (x, y, fused), (out,), scalars, constants)
+    name = "matrix" if halves else plan.name
+    device.run(f"matmul-{name}", plan.groups, (x, y, fused, *infos), (out,), scalars, constants)
     if plan.splits == 1:
         return out.view(shape)
     out = reduce.sum(device, out, axis=(0,), keepdims=False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["DEEP", "Tiling", "choose"]
+__all__ = ["DEEP", "MATRIX", "Tiling", "choose"]
 
-DEEP = 16
+DEEP = 32
+MATRIX = ((128, 128),)
 _ENOUGH = 264  # workgroups that keep a large GPU busy
 _LEAST_CHUNK = 128
 _FOR_CPU = (64, 64)  # the others take seconds to compile there
