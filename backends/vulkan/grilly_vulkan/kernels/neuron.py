@@ -41,9 +41,12 @@ def spaced(device: Any, array: DeviceArray, first: int) -> tuple[DeviceArray, in
     """
     if array.strides is None:
         return array, 1
-    extents, (strides,) = merge_axes(array.shape[first:], array.strides[first:])
-    if not extents or strides in ([0], [1]):
-        return array, strides[0] if strides else 0
+    strides = array.strides[first:]
+    if not any(strides):
+        return array, 0
+    extents, (merged,) = merge_axes(array.shape[first:], strides)
+    if not extents or merged in ([0], [1]):
+        return array, merged[0] if merged else 0
     return device.contiguous(array), 1
 
 
