@@ -146,6 +146,6 @@ def neuron_scales(op: str, results: Sequence[np.ndarray | None]) -> list[np.ndar
     peak = np.maximum(size.max(axis=0) if with_time else size, np.abs(g_v.astype(np.float64)))
     scales: list[np.ndarray | None] = [np.broadcast_to(peak, g_x.shape), peak]
     steps = g_x.shape[0] if with_time else 1
-    # |x - v| stays below 16 on the grid; g_x is k times the gradient that is summed here, and k is at least 1/4.
-    scales.extend(np.asarray(64.0 * steps * peak.sum()) for _ in results[2:])
+    # At k arrives a sum over steps and neurons of g_x / k times x - v: a few times g_x each.
+    scales.extend(np.asarray(4.0 * steps * peak.sum()) for _ in results[2:])
     return scales
