@@ -8,6 +8,7 @@ user wait on the device, never on the host. Nothing here calls Vulkan; ``source`
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
 from grilly_core.extend import OutOfMemoryError
@@ -114,7 +115,9 @@ class Allocator:
         self.limit = limit
         self.live = self.peak = self.held = 0
         self.blocks: list[Block] = []
-        self._free: dict[int, list[Slot]] = {}
+        # Heaps by address: the lowest free slot is taken first, so that a loop finds its arrays where they were before,
+        # and tables of addresses stay valid.
+        self._free: dict[int, list[tuple[int, Slot]]] = {}
         self._returned: list[Slot] = []
         self.give_back = self._returned.append
         self.before_retry: Callable[[], None] = lambda: None
@@ -129,7 +132,7 @@ class Allocator:
             self.settle()
         wanted = size_class(size)
         free = self._free.get(wanted)
-        slot = free.pop() if free else self._cut(wanted) or self._grow(wanted)
+        slot = heappop(free)[1] if free else self._cut(wanted) or self._grow(wanted)
         slot.block.live += 1
         self.live += wanted
         if self.live > self.peak:
@@ -147,7 +150,7 @@ class Allocator:
             slot = returned.pop()
             slot.block.live -= 1
             self.live -= slot.size
-            self._free.setdefault(slot.size, []).append(slot)
+            heappush(self._free.setdefault(slot.size, []), (slot.addr, slot))
 
     def _cut(self, size: int) -> Slot | None:
         """A new slot from a block with room."""
@@ -167,7 +170,7 @@ class Allocator:
             self.before_retry()
             self.settle()
         if free := self._free.get(size):
-            return free.pop()
+            return heappop(free)[1]
         self.trim()
         problem: OutOfMemoryError | None = None
         for wanted in dict.fromkeys((whole, size)):
@@ -200,8 +203,10 @@ class Allocator:
         self._free = {
             size: kept
             for size, slots in self._free.items()
-            if (kept := [s for s in slots if id(s.block) not in gone])
+            if (kept := [entry for entry in slots if id(entry[1].block) not in gone])
         }
+        for slots in self._free.values():
+            heapify(slots)
         self.blocks = [block for block in self.blocks if id(block) not in gone]
         for block in empty:
             self.held -= block.size
