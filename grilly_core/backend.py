@@ -196,6 +196,14 @@ class Backend(ABC):
     def full(self, shape: tuple[int, ...], value: float, dtype: str) -> Array:
         """A handle filled with ``value``."""
 
+    def is_exclusive(self, array: Array) -> bool:
+        """Whether the caller holds the only reference to ``array`` and to its memory, so that it may be overwritten.
+
+        Called as ``backend.is_exclusive(tensor._data)``: the tensor's reference and the call's own do not count.
+        False, the answer of a backend that does not know, only costs memory: optimisers write new arrays then.
+        """
+        return False
+
     def synchronize(self) -> None:
         """Return when all submitted work is done."""
         return

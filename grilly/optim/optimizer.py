@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -119,7 +118,7 @@ class Optimizer:
                 if name not in held:
                     held[name] = zeros_like(parameter)
         owned: list[Tensor] = [*live, *(self._state[id(p)][name] for name in names for p in live)]
-        donate = all(_exclusive(t._data) for t in owned)
+        donate = all(t._backend.is_exclusive(t._data) for t in owned)
         state = [[self._state[id(p)][name] for p in live] for name in names]
         grads = [p.grad for p in live if p.grad is not None]
         fresh = self._update(group, list(live), grads, state, step, donate)
@@ -204,12 +203,6 @@ class Optimizer:
         restored = {**group, **settings}
         self._check(restored)
         return restored
-
-
-def _exclusive(data: Any) -> bool:
-    """Whether nobody but its tensor holds an array: no view, saved graph or detached tensor. Then it may be written."""
-    base = getattr(data, "base", None)
-    return sys.getrefcount(data) <= 3 and (base is None or sys.getrefcount(base) <= 3)
 
 
 class SGD(Optimizer):

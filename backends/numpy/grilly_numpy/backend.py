@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 
 import numpy as np
 
@@ -50,6 +51,11 @@ class NumpyBackend(Backend):
     def full(self, shape: tuple[int, ...], value: float, dtype: str) -> np.ndarray:
         """A filled array."""
         return np.full(shape, value, dtype)
+
+    def is_exclusive(self, array: np.ndarray) -> bool:
+        """Whether nobody else holds the array, nor a view of its memory."""
+        base = getattr(array, "base", None)
+        return sys.getrefcount(array) <= 3 and (base is None or sys.getrefcount(base) <= 3)
 
     def close(self) -> None:
         """Give idle memory back."""
