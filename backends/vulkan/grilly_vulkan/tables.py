@@ -21,29 +21,42 @@ _KEPT = 64
 class Tables:
     """The tables of one device, the least recently used of them dropped first.
 
-    A dropped table may still be read by recorded work: its memory is reused in stream order, as any array's.
+    A dropped or rewritten table may still be read by recorded work: that is a hazard as of any array.
     """
 
     def __init__(self, device: VulkanBackend) -> None:
         self._device = device
-        self._tables: OrderedDict[Hashable, DeviceArray] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[DeviceArray, Any]] = OrderedDict()
 
-    def get(self, key: Hashable, build: Callable[[], np.ndarray]) -> DeviceArray:
-        """The table of ``key``; ``build`` makes its contents (4- or 8-byte numbers), uploaded unless it is kept already."""
-        found = self._tables.get(key)
-        if found is not None:
-            self._tables.move_to_end(key)
-            return found
-        table = self._device.from_numpy(build().reshape(-1).view(np.uint32))
-        self._tables[key] = table
-        if len(self._tables) > _KEPT:
-            self._tables.popitem(last=False)
+    def get(self, key: Hashable, contents: Any, build: Callable[[], np.ndarray]) -> DeviceArray:
+        """The table of ``key``, written only when it is new or its contents have changed.
+
+        Args:
+            key: what it is; a table never changes its size.
+            contents: compared with those of the last call.
+            build: makes 4- or 8-byte numbers of the contents.
+        """
+        found = self._kept.get(key)
+        if found is not None and found[1] == contents:
+            self._kept.move_to_end(key)
+            return found[0]
+        words = build().reshape(-1).view(np.uint32)
+        if found is None:
+            table = self._device.from_numpy(words)
+            if len(self._kept) == _KEPT:
+                self._kept.popitem(last=False)
+        else:
+            table = found[0]
+            assert table.slot is not None and table.size == words.size
+            self._device.transfer.upload(words, table.slot, table.addr)
+        self._kept[key] = table, contents
+        self._kept.move_to_end(key)
         return table
 
-    def addresses(self, arrays: Iterable[DeviceArray]) -> DeviceArray:
-        """A table of the arrays' addresses, 8 bytes each."""
-        key = tuple([a.addr for a in arrays])
-        return self.get(key, lambda: np.array(key, np.uint64))
+    def addresses(self, owner: Hashable, arrays: Iterable[DeviceArray]) -> DeviceArray:
+        """A table of the arrays' addresses, 8 bytes each; ``owner`` says whose it is."""
+        wanted = [a.addr for a in arrays]
+        return self.get((owner, len(wanted)), wanted, lambda: np.array(wanted, np.uint64))
 
     def run(
         self,

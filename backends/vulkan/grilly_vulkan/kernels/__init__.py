@@ -20,6 +20,8 @@ from grilly_vulkan.kernels import (
     matmul,
     neuron,
     neuron_vjp,
+    optim,
+    pool,
     random,
     reduce,
     shape,
@@ -57,7 +59,7 @@ def _plain(device: Any, array: Any) -> Any:
     return [device.contiguous(item) for item in array]
 
 
-for _module in (conv, elementwise, indexing, matmul, neuron, neuron_vjp, random, reduce, shape):
+for _module in (conv, elementwise, indexing, matmul, neuron, neuron_vjp, optim, pool, random, reduce, shape):
     for _name, (_function, _dtypes) in _module.KERNELS.items():
         _kernel = _function if _name in _module.STRIDED else _row_major(_function)
         kernels.register(registry()[_name], dtypes=_dtypes, when=_module.DECLINES.get(_name))(_kernel)

@@ -1,18 +1,26 @@
-"""Ops that move elements: views where strides can say it, a shader where they cannot."""
+"""Moving elements: views where strides can say it, a shader where they cannot."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import functools
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from grilly_vulkan.array import DeviceArray, contiguous_strides, merge_axes
+from grilly_vulkan.array import DeviceArray
+from grilly_vulkan.backend import word
+from grilly_vulkan.division import divisor
 
-__all__ = ["DECLINES", "KERNELS", "STRIDED", "place"]
+__all__ = ["DECLINES", "KERNELS", "STRIDED"]
 
 Shape = tuple[int, ...]
 
 ALL = ("float32", "int32", "uint32", "bool")
 _AXES = 8
+_PAD_AXES = 5
+_PIECES = 8
+_LOCAL, _GROUPS = 256, 65535
 
 
 def reshape(device: Any, x: DeviceArray, /, *, shape: Shape) -> DeviceArray:
@@ -49,37 +57,96 @@ def strided_slice(device: Any, x: DeviceArray, /, *, start: Shape, stop: Shape, 
     return x.view(shape, tuple([s * k for s, k in zip(strides, step, strict=True)]), offset)
 
 
-def place(device: Any, x: DeviceArray, out: DeviceArray, start: Sequence[int], step: Sequence[int]) -> None:
-    """Write ``x`` (row-major) into every ``step``-th element of ``out`` from ``start`` on."""
-    if not x.size:
-        return
-    whole = contiguous_strides(out.shape)
-    target = out.view(x.shape, None, sum([a * s for a, s in zip(start, whole, strict=True)]))
-    extents, (strides,) = merge_axes(x.shape, [s * k for s, k in zip(whole, step, strict=True)])
-    fill = _AXES - len(extents)
-    scalars = (x.size, len(extents), *extents, *(1,) * fill, *strides, *(0,) * fill)
-    device.run_each("scatter-strided", x.size, (x,), (target,), scalars)
+class _Axis(NamedTuple):
+    """One axis of a padded array: elements of x, where they begin, how far apart they are."""
+
+    source: int
+    low: int
+    high: int
+    step: int
+
+    @property
+    def extent(self) -> int:
+        between = (self.source - 1) * (self.step - 1) if self.source else 0
+        return self.low + self.source + between + self.high
+
+
+def _pad_axes(shape: Shape, low: Shape, high: Shape, step: Shape) -> list[_Axis]:
+    """Axes with neighbours made one: an axis without padding is part of the one before if that has no gaps."""
+    axes: list[_Axis] = []
+    for axis in map(_Axis, shape, low, high, step):
+        source, before, after, gap = axis
+        if axes and not before and not after and (gap == 1 or source <= 1) and axes[-1].step == 1:
+            last = axes[-1]
+            axes[-1] = _Axis(last.source * source, last.low * source, last.high * source, 1)
+        else:
+            axes.append(axis)
+    return axes
+
+
+@functools.lru_cache(maxsize=4096)
+def _pad_plan(shape: Shape, low: Shape, high: Shape, step: Shape) -> tuple[Shape, Shape, int] | None:
+    """The padded shape, the shader's numbers, its number of axes; None if the shader takes fewer."""
+    out = tuple([axis.extent for axis in map(_Axis, shape, low, high, step)])
+    axes = _pad_axes(shape, low, high, step) or [_Axis(1, 0, 0, 1)]
+    if len(axes) > _PAD_AXES:
+        return None
+    fill = [0] * (_PAD_AXES - len(axes))
+    numbers = [divisor(axis.extent) for axis in axes]
+    shifts = sum([shift << 5 * i for i, (_, shift) in enumerate(numbers[1:])])
+    columns = (
+        [axis.extent for axis in axes],
+        [multiplier for multiplier, _ in numbers],
+        [axis.source for axis in axes],
+        [axis.low for axis in axes],
+        [axis.step for axis in axes],
+    )
+    return out, (shifts, *itertools.chain.from_iterable([*c, *fill] for c in columns)), len(axes)
 
 
 def pad(
     device: Any, x: DeviceArray, /, *, low: Shape, high: Shape, interior: Shape | None, value: float
 ) -> DeviceArray:
-    between = interior or (0,) * len(x.shape)
-    spans = [n + (n - 1) * i if n else 0 for n, i in zip(x.shape, between, strict=True)]
-    shape = tuple([a + n + b for a, n, b in zip(low, spans, high, strict=True)])
-    out: DeviceArray = device.filled(shape, value, x.dtype)
-    place(device, x, out, low, [i + 1 for i in between])
+    step = tuple([i + 1 for i in interior or (0,) * len(x.shape)])
+    plan = _pad_plan(x.shape, low, high, step)
+    if plan is None:
+        # More axes than the shader takes: the first ones, then the others.
+        head, none = _PAD_AXES - 1, (0,) * len(x.shape)
+        for keep in (slice(0, head), slice(head, None)):
+            parts = [list(none) for _ in range(3)]
+            for part, given in zip(parts, (low, high, interior or none), strict=True):
+                part[keep] = given[keep]
+            x = pad(
+                device, x, low=tuple(parts[0]), high=tuple(parts[1]), interior=tuple(parts[2]), value=value
+            )
+        return x
+    shape, numbers, axes = plan
+    out: DeviceArray = device.empty(shape, x.dtype)
+    if out.size:
+        filler = word(value, x.dtype)
+        device.run_each("pad", out.size, (x,), (out,), (out.size, filler, *numbers), (axes,))
     return out
 
 
 def concat(device: Any, xs: list[DeviceArray], /, *, axis: int) -> DeviceArray:
     first = xs[0]
-    shape = (*first.shape[:axis], sum([x.shape[axis] for x in xs]), *first.shape[axis + 1 :])
-    out: DeviceArray = device.empty(shape, first.dtype)
-    start, step = [0] * len(shape), [1] * len(shape)
-    for x in xs:
-        place(device, x, out, start, step)
-        start[axis] += x.shape[axis]
+    lead, rest = first.shape[:axis], first.shape[axis + 1 :]
+    out: DeviceArray = device.empty((*lead, sum([x.shape[axis] for x in xs]), *rest), first.dtype)
+    if not out.size:
+        return out
+    inner = math.prod(rest)
+    row, start = out.shape[axis] * inner, 0
+    for extent, alike in itertools.groupby(xs, key=lambda x: x.shape[axis]):
+        pieces = list(alike)
+        run = extent * inner
+        for i in range(0, len(pieces) if extent else 0, _PIECES):
+            some = pieces[i : i + _PIECES]
+            size = some[0].size
+            groups = -(-size // _LOCAL)
+            grid = (min(groups, _GROUPS), len(some), -(-groups // _GROUPS))
+            reads = [*some, *[None] * (_PIECES - len(some))]
+            device.run("concat", grid, reads, (out,), (size, start, run, *divisor(run), row))
+            start += run * len(some)
     return out
 
 
