@@ -243,6 +243,7 @@ class Stream:
 
     def completed(self) -> int:
         """The last timeline value that the device has reached."""
+        self.device.check_alive()
         try:
             return self.device.completed()
         except DeviceLostError as error:
