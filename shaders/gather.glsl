@@ -7,11 +7,12 @@ layout(push_constant) uniform PC {
     UintIn x; IntIn index; UintOut y; uint n; uint extent; uint picks; uint inner;
     uint inner_multiplier; uint inner_shift; uint picks_multiplier; uint picks_shift;
 } pc;
-void main() {
-    uint i = GLOBAL_INDEX;
-    if (i >= pc.n) return;
+
+uint element(uint i) {
     uint line = divide(i, pc.inner_multiplier, pc.inner_shift);
     uint outer = divide(line, pc.picks_multiplier, pc.picks_shift);
     uint at = uint(pc.index.d[line - outer * pc.picks]);
-    pc.y.d[i] = at < pc.extent ? pc.x.d[(outer * pc.extent + at) * pc.inner + i - line * pc.inner] : 0;
+    return at < pc.extent ? pc.x.d[(outer * pc.extent + at) * pc.inner + i - line * pc.inner] : 0;
 }
+
+#include "four.glsl"

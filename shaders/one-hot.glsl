@@ -6,9 +6,10 @@ layout(local_size_x = 256) in;
 layout(push_constant) uniform PC {
     UintIn labels; UintOut y; uint n; uint one; uint classes; uint multiplier; uint shift;
 } pc;
-void main() {
-    uint i = GLOBAL_INDEX;
-    if (i >= pc.n) return;
+
+uint element(uint i) {
     uint line = divide(i, pc.multiplier, pc.shift);
-    pc.y.d[i] = pc.labels.d[line] == i - line * pc.classes ? pc.one : 0;
+    return pc.labels.d[line] == i - line * pc.classes ? pc.one : 0;
 }
+
+#include "four.glsl"

@@ -8,9 +8,8 @@ layout(push_constant) uniform PC {
     UintIn x; UintOut y; uint n; uint word; uint shifts;
     uint extents[5]; uint multipliers[5]; uint sources[5]; uint low[5]; uint step[5];
 } pc;
-void main() {
-    uint i = GLOBAL_INDEX;
-    if (i >= pc.n) return;
+
+uint element(uint i) {
     uint rest = i, at = 0, stride = 1;
     bool inside = true;
     [[unroll]] for (uint a = AXES; a-- > 0;) {
@@ -28,5 +27,7 @@ void main() {
         at += place * stride;
         stride *= pc.sources[a];
     }
-    pc.y.d[i] = inside ? pc.x.d[at] : pc.word;
+    return inside ? pc.x.d[at] : pc.word;
 }
+
+#include "four.glsl"

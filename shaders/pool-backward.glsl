@@ -11,12 +11,11 @@ layout(constant_id = 4) const uint SW = 1;
 layout(constant_id = 5) const uint PH = 0;
 layout(constant_id = 6) const uint PW = 0;
 layout(push_constant) uniform PC {
-    FloatIn g; UintIn place; FloatOut gx; uint n; uint height; uint width; uint out_height; uint out_width;
+    FloatIn g; UintIn place; UintOut y; uint n; uint height; uint width; uint out_height; uint out_width;
     uint plane_multiplier; uint plane_shift; uint row_multiplier; uint row_shift; float share;
 } pc;
-void main() {
-    uint i = GLOBAL_INDEX;
-    if (i >= pc.n) return;
+
+uint element(uint i) {
     uint line = divide(i, pc.row_multiplier, pc.row_shift);
     uint plane = divide(line, pc.plane_multiplier, pc.plane_shift);
     uint h = line - plane * pc.height + PH, w = i - line * pc.width + PW;
@@ -36,5 +35,7 @@ void main() {
             }
         }
     }
-    pc.gx.d[i] = total;
+    return floatBitsToUint(total);
 }
+
+#include "four.glsl"

@@ -16,7 +16,7 @@ _AXES = 8
 _TILE = 32
 _LEAST = 8  # extents below leave most of a tile empty
 _BATCH_AXES = 3
-_LOCAL = 256
+_PER_GROUP = 1024  # of strided-copy.glsl
 
 
 class Copy(NamedTuple):
@@ -80,4 +80,4 @@ def _any(extents: list[int], steps: list[int]) -> Copy:
         *[multiplier for multiplier, _ in numbers],
         *(steps + [0] * fill),
     )
-    return Copy("strided-copy", -(-size // _LOCAL), scalars, (axes,))
+    return Copy("strided-copy", -(-size // _PER_GROUP), scalars, (axes,))

@@ -30,7 +30,7 @@ def test_words_are_those_of_the_reference(
         np.testing.assert_array_equal(got, want >> np.uint32(32 - bits))
 
 
-@pytest.mark.parametrize("count", [0, 1, 257])
+@pytest.mark.parametrize("count", [0, 1, 257, 2053])
 def test_uniform_floats(backend: Any, count: int) -> None:
     got = uniform((count,), 1, 2, "float32", backend).numpy()
     want = (philox(count, 1, 2) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)

@@ -20,7 +20,7 @@ ALL = ("float32", "int32", "uint32", "bool")
 _AXES = 8
 _PAD_AXES = 5
 _PIECES = 8
-_LOCAL, _GROUPS = 256, 65535
+_PER_GROUP, _GROUPS = 1024, 65535
 
 
 def reshape(device: Any, x: DeviceArray, /, *, shape: Shape) -> DeviceArray:
@@ -142,7 +142,7 @@ def concat(device: Any, xs: list[DeviceArray], /, *, axis: int) -> DeviceArray:
         for i in range(0, len(pieces) if extent else 0, _PIECES):
             some = pieces[i : i + _PIECES]
             size = some[0].size
-            groups = -(-size // _LOCAL)
+            groups = -(-size // _PER_GROUP)
             grid = (min(groups, _GROUPS), len(some), -(-groups // _GROUPS))
             reads = [*some, *[None] * (_PIECES - len(some))]
             device.run("concat", grid, reads, (out,), (size, start, run, *divisor(run), row))
