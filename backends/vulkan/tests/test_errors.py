@@ -115,4 +115,3 @@ def test_using_what_is_closed(make: Any) -> None:
     ):
         with pytest.raises(DeviceLostError, match="the Vulkan backend was closed"):
             use()
-    del x
