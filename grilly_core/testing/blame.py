@@ -73,6 +73,7 @@ def culprit(again: Callable[[], object], backend: Backend, top: Op) -> str | Non
 
 def fail(case: Case, backend: Backend, problem: str, again: Callable[[], object]) -> NoReturn:
     """Fail a test of ``case.op``, or skip it if the fault is that of an op that has already failed by itself."""
+    __tracebackhide__ = True
     found = culprit(again, backend, case.op)
     if found in FAILED:
         pytest.skip(f"blocked by {found}, which is wrong and has failed its own tests")
