@@ -11,11 +11,13 @@ layout(constant_id = 0) const uint KH = 3;
 layout(constant_id = 1) const uint KW = 3;
 layout(constant_id = 2) const bool BACKWARD = false;
 layout(constant_id = 3) const bool BIAS = false;
+layout(constant_id = 4) const uint STRIDE_H = 1;
+layout(constant_id = 5) const uint STRIDE_W = 1;
 layout(push_constant) uniform PC {
     FloatIn weight; FloatIn x; FloatIn bias; UintIn a_info; UintIn b_info; FloatOut y;
     uint rows; uint inner; uint pixels; uint groups;  // rows of a group, its k, pixels of all images
     uint height; uint width; uint out_size; uint out_width;
-    uint stride_h; uint stride_w; int padding_h; int padding_w; uint dilation_h; uint dilation_w;
+    int padding_h; int padding_w; uint dilation_h; uint dilation_w;
 } pc;
 
 const bool A_ALONG_K = true, B_ALONG_K = false;
@@ -45,7 +47,7 @@ void fetch(uint k0) {
     [[unroll]] for (uint i = 0; i < B_EACH; ++i) {
         uvec2 p = b_place(i);
         uint k = k0 + p.y, channel = k / (KH * KW), at = k % (KH * KW);
-        uint h = seen(top, at / KW, pc.stride_h, pc.dilation_h), w = seen(left, at % KW, pc.stride_w, pc.dilation_w);
+        uint h = seen(top, at / KW, STRIDE_H, pc.dilation_h), w = seen(left, at % KW, STRIDE_W, pc.dilation_w);
         bool inside = column0 + p.x < pc.pixels && k < pc.inner && h < pc.height && w < pc.width;
         b_next[i] = inside ? pc.x.d[image + (channel * pc.height + h) * pc.width + w] : 0.0;
     }
@@ -72,8 +74,8 @@ void main() {
     uint channels = pc.inner / (KH * KW), pixel = column0 + b_place(0).x;
     uint at = pixel % pc.out_size;
     image = (pixel / pc.out_size * pc.groups + part) * channels * pc.height * pc.width;
-    top = BACKWARD ? int(at / pc.out_width) + pc.padding_h : int(at / pc.out_width * pc.stride_h) - pc.padding_h;
-    left = BACKWARD ? int(at % pc.out_width) + pc.padding_w : int(at % pc.out_width * pc.stride_w) - pc.padding_w;
+    top = BACKWARD ? int(at / pc.out_width) + pc.padding_h : int(at / pc.out_width * STRIDE_H) - pc.padding_h;
+    left = BACKWARD ? int(at % pc.out_width) + pc.padding_w : int(at % pc.out_width * STRIDE_W) - pc.padding_w;
     multiply(0, pc.inner);
     emit_all();
 }

@@ -45,6 +45,9 @@ float scale_of(uint largest) {
 }
 float inverse_of(float scale) { return uintBitsToFloat((254u << 23) - floatBitsToUint(scale)); }
 
+// The value rounded to what a half holds. Not by conversion and back, which a driver was seen to fold away.
+float eleven_bits(float value) { return uintBitsToFloat((floatBitsToUint(value) + 0x1000u) & 0xFFFFE000u); }
+
 void multiply(uint k_begin, uint k_end) {
     float a_scale = scale_of(pc.a_info.d[0]), b_scale = scale_of(pc.b_info.d[0]);
     bool a_exact = pc.a_info.d[1] == 0, b_exact = pc.b_info.d[1] == 0;
@@ -57,18 +60,16 @@ void multiply(uint k_begin, uint k_end) {
         [[unroll]] for (uint i = 0; i < A_EACH; ++i) {
             uvec2 p = a_place(i);
             uint at = A_ALONG_K ? p.x * A_PITCH + p.y : p.y * A_PITCH + p.x;
-            float value = a_next[i] * a_scale;
-            float16_t high = float16_t(value);
-            a_high[at] = high;
-            if (!a_exact) a_low[at] = float16_t(value - float(high));
+            precise float value = a_next[i] * a_scale, high = eleven_bits(value), low = value - high;
+            a_high[at] = float16_t(high);
+            if (!a_exact) a_low[at] = float16_t(low);
         }
         [[unroll]] for (uint i = 0; i < B_EACH; ++i) {
             uvec2 p = b_place(i);
             uint at = B_ALONG_K ? p.x * B_PITCH + p.y : p.y * B_PITCH + p.x;
-            float value = b_next[i] * b_scale;
-            float16_t high = float16_t(value);
-            b_high[at] = high;
-            if (!b_exact) b_low[at] = float16_t(value - float(high));
+            precise float value = b_next[i] * b_scale, high = eleven_bits(value), low = value - high;
+            b_high[at] = float16_t(high);
+            if (!b_exact) b_low[at] = float16_t(low);
         }
         barrier();
         if (k0 + BK < k_end) fetch(k0 + BK);

@@ -81,8 +81,8 @@ def _convolve(
     infos = (magnitude(device, weight), magnitude(device, x)) if halves else (None, None)
     plan = tiles.choose(device, tiles.MATRIX if halves else _SIZES, rows, pixels, inner, groups, split=False)
     name = "matrix" if halves else plan.name
-    scalars = (rows, inner, pixels, groups, *x.shape[2:], oh * ow, ow, *stride, *padding, *dilation)
-    constants = (*kernel, backward, bias is not None)
+    scalars = (rows, inner, pixels, groups, *x.shape[2:], oh * ow, ow, *padding, *dilation)
+    constants = (*kernel, backward, bias is not None, *stride)
     device.run(f"conv-{name}", plan.groups, (weight, x, bias, *infos), (out,), scalars, constants)
     return out
 
