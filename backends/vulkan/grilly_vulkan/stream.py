@@ -23,6 +23,7 @@ __all__ = ["Stream"]
 _COMPUTE_STAGE, _HOST_STAGE = 0x800, 0x4000
 _SHADER_READ, _SHADER_WRITE, _HOST_READ = 0x20, 0x40, 0x2000
 _FIRST_FLUSH, _LAST_FLUSH = 16, 256
+_LARGE = 8 << 20  # bytes written by an op that an idle device should start at once
 _GROUPS_X = 65535
 _NAMES = 5  # last shaders, named when the device is lost
 _IN_FLIGHT = 64  # submissions that the host may be ahead
@@ -151,6 +152,8 @@ class Stream:
             self.ops += 1
             if self._recorded >= self._limit:
                 self._flush_when_full()
+            elif writes and writes[0].size >= _LARGE and self._fixed is None and self._idle():
+                self.flush()
 
     @property
     def barriers(self) -> int:
@@ -178,19 +181,23 @@ class Stream:
         check(_vk.lib.vkBeginCommandBuffer(buffer.raw, self._begin_info), "vkBeginCommandBuffer")
         buffer.value = _PENDING
         self._open, self._bound, self._recorded = buffer, None, 0
+        if self._fixed is None and not self._serial and done >= self.submitted:
+            self._limit = _FIRST_FLUSH
         return buffer
 
     def _flush_when_full(self) -> None:
         if self._serial:
             self._one_by_one()
             return
-        if self._fixed is None:
-            # Submit soon if the device would idle; else save submissions.
-            idle = self.completed() >= self.submitted
-            self._limit = _FIRST_FLUSH if idle else min(self._limit * 2, _LAST_FLUSH)
-            if not idle and self._recorded < self._limit:
-                return
+        if self._fixed is None and self._limit < _LAST_FLUSH and not self._idle():
+            # The device is busy: fewer, longer submissions cost the host less.
+            self._limit *= 2
+            return
         self.flush()
+
+    def _idle(self) -> bool:
+        """Whether the device has nothing to do."""
+        return self.completed() >= self.submitted
 
     def _one_by_one(self) -> None:
         try:
