@@ -20,11 +20,13 @@ from grilly_vulkan.kernels import (
     matmul,
     neuron,
     neuron_vjp,
+    norm,
     optim,
     pool,
     random,
     reduce,
     shape,
+    softmax,
 )
 
 __all__ = ["kernels"]
@@ -59,7 +61,21 @@ def _plain(device: Any, array: Any) -> Any:
     return [device.contiguous(item) for item in array]
 
 
-for _module in (conv, elementwise, indexing, matmul, neuron, neuron_vjp, optim, pool, random, reduce, shape):
+for _module in (
+    conv,
+    elementwise,
+    indexing,
+    matmul,
+    neuron,
+    neuron_vjp,
+    norm,
+    optim,
+    pool,
+    random,
+    reduce,
+    shape,
+    softmax,
+):
     for _name, (_function, _dtypes) in _module.KERNELS.items():
         _kernel = _function if _name in _module.STRIDED else _row_major(_function)
         kernels.register(registry()[_name], dtypes=_dtypes, when=_module.DECLINES.get(_name))(_kernel)
