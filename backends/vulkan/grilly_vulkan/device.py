@@ -12,7 +12,7 @@ from grilly_vulkan import _vk
 from grilly_vulkan._vk import check, ffi, new
 from grilly_vulkan.capabilities import Capabilities
 from grilly_vulkan.commands import Commands
-from grilly_vulkan.instance import FORKED
+from grilly_vulkan.instance import FORKED, keep_instance
 
 __all__ = ["Device"]
 
@@ -37,7 +37,7 @@ class Device:
         commands: functions that record commands.
         lock: held while anything is recorded or submitted.
         reason: why it cannot be used any more, '' while it can.
-        abandoned: nothing of it may be destroyed: it is another process's, or still at work.
+        abandoned: nothing of it may be destroyed: it is lost, another process's, or still at work.
         on_lost: called when it is lost.
         timestamp_bits: bits that count in a timestamp of its queue.
     """
@@ -130,8 +130,9 @@ class Device:
             raise DeviceLostError(self.reason)
 
     def lose(self, reason: str) -> None:
-        """Refuse all work from now on."""
+        """Refuse all work from now on, and destroy nothing: a driver may hang or crash on a device that is gone."""
         self.reason = reason
+        self.abandoned = True
         self.on_lost()
 
     def completed(self) -> int:
@@ -181,14 +182,15 @@ class Device:
             _alive.remove(self)
         handle, self.handle = self.handle, None
         self.reason = self.reason or "the Vulkan backend was closed; its tensors cannot be used any more"
-        if not self.abandoned:
-            _vk.lib.vkDestroySemaphore(handle, self.semaphore, ffi.NULL)
-            _vk.lib.vkDestroyDevice(handle, ffi.NULL)
+        if self.abandoned:
+            keep_instance()
+            return
+        _vk.lib.vkDestroySemaphore(handle, self.semaphore, ffi.NULL)
+        _vk.lib.vkDestroyDevice(handle, ffi.NULL)
 
 
 def _after_fork() -> None:
     for device in _alive:
-        device.abandoned = True
         device.lock = threading.RLock()
         device.lose(FORKED)
 

@@ -11,7 +11,7 @@ from grilly_vulkan import _vk
 from grilly_vulkan._vk import check, ffi, new, result_name
 from grilly_vulkan.capabilities import Capabilities, read_capabilities
 
-__all__ = ["FORKED", "choose", "destroy_instance", "devices", "get_instance"]
+__all__ = ["FORKED", "choose", "destroy_instance", "devices", "get_instance", "keep_instance"]
 
 FORKED = (
     "Vulkan cannot be used in a forked process: its device belongs to the parent. Start workers with the 'spawn' method "
@@ -23,7 +23,7 @@ _PREFERENCE = ("discrete", "integrated", "virtual", "other", "cpu")
 
 _lock = threading.Lock()
 _instance: Any = None
-_inherited = False
+_inherited = _kept = False
 
 
 def get_instance() -> Any:
@@ -46,8 +46,14 @@ def destroy_instance() -> None:
     global _instance
     with _lock:
         instance, _instance = _instance, None
-        if instance is not None and not _inherited:
+        if instance is not None and not _inherited and not _kept:
             _vk.lib.vkDestroyInstance(instance, ffi.NULL)
+
+
+def keep_instance() -> None:
+    """Never destroy it: one of its devices was not."""
+    global _kept
+    _kept = True
 
 
 def _after_fork() -> None:
