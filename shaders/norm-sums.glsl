@@ -26,14 +26,15 @@ uint place(uint j) {
 
 Moments moments_of(uint base, float centre, uint begin, uint end) {
     if (begin + lane >= end) return NO_MOMENTS;
-    // A first value of its own keeps the sums of each invocation small.
-    float first = pc.x.d[base + place(begin + lane)] - centre, sum = 0.0, squares = 0.0, count = 0.0;
+    float first = 0.0, sum = 0.0, squares = 0.0, count = 0.0;
     for (uint j = begin + lane; j < end; j += EACH * depth) {
         float x[EACH];
-        [[unroll]] for (uint k = 0; k < EACH; ++k) x[k] = pc.x.d[base + place(min(j + k * depth, end - 1))];
+        [[unroll]] for (uint k = 0; k < EACH; ++k) x[k] = pc.x.d[base + place(min(j + k * depth, end - 1))] - centre;
+        // Less the mean of its first values, the sums of an invocation stay small.
+        if (count == 0.0) first = ((x[0] + x[2]) + (x[1] + x[3])) * 0.25;
         [[unroll]] for (uint k = 0; k < EACH; ++k) {
             if (j + k * depth >= end) continue;
-            float away = x[k] - centre - first;
+            float away = x[k] - first;
             sum += away;
             squares += away * away;
             count += 1.0;
