@@ -149,7 +149,7 @@ class VulkanBackend(Backend):
 
     def close(self) -> None:
         """Wait, then give the device back; arrays that are left become useless but harmless."""
-        with self._device.lock:
+        with self._device.closing():
             self._closing.close()
         _open.discard(self)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from grilly_core.extend import BackendUnavailable, DeviceLostError
@@ -47,6 +48,7 @@ class Device:
         self.lock = threading.RLock()
         self.reason = ""
         self.abandoned = False
+        self._closer = 0
         self.on_lost: Callable[[], None] = lambda: None
         self.family, self.timestamp_bits = self._compute_family()
         self.handle = self._create()
@@ -126,7 +128,7 @@ class Device:
         Raises:
             DeviceLostError: with the reason.
         """
-        if self.reason:
+        if self.reason and self._closer != threading.get_ident():
             raise DeviceLostError(self.reason)
 
     def lose(self, reason: str) -> None:
@@ -134,6 +136,17 @@ class Device:
         self.reason = reason
         self.abandoned = True
         self.on_lost()
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Refuse the work of other threads, one of which might not let go of the lock otherwise; then take it."""
+        self.reason = self.reason or "the Vulkan backend was closed; its tensors cannot be used any more"
+        with self.lock:
+            self._closer = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._closer = 0
 
     def completed(self) -> int:
         """The last value of the timeline that the device has reached."""
@@ -181,7 +194,6 @@ class Device:
         if self in _alive:
             _alive.remove(self)
         handle, self.handle = self.handle, None
-        self.reason = self.reason or "the Vulkan backend was closed; its tensors cannot be used any more"
         if self.abandoned:
             keep_instance()
             return

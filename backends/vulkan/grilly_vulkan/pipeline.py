@@ -163,8 +163,7 @@ class Pipelines:
         """Write the cache, then destroy it and all pipelines."""
         if self._device.abandoned:
             return
-        if not self._device.reason:
-            self._save()
+        self._save()
         device = self._device.handle
         for kernel in self._kernels.values():
             _vk.lib.vkDestroyPipeline(device, kernel.raw, ffi.NULL)

@@ -107,9 +107,8 @@ class Profiler:
 
     def destroy(self) -> None:
         """Give the query pool back."""
-        if not self._device.reason:
-            self._stream.wait()
         if not self._device.abandoned:
+            self._stream.wait()
             _vk.lib.vkDestroyQueryPool(self._device.handle, self._pool, ffi.NULL)
 
 
@@ -137,7 +136,7 @@ def profiling(stream: Stream, show: bool = True) -> Iterator[list[Row]]:
         yield rows
     finally:
         try:
-            if not stream.device.reason:
+            if not stream.device.abandoned:
                 rows += profiler.rows()
         finally:
             stream.profiler = None

@@ -26,7 +26,7 @@ _FIRST_FLUSH, _LAST_FLUSH = 16, 256
 _LARGE = 8 << 20  # bytes written by an op that an idle device should start at once
 _GROUPS_X = 65535
 _NAMES = 5  # last shaders, named when the device is lost
-_IN_FLIGHT = 64  # submissions that the host may be ahead
+_IN_FLIGHT = 16  # submissions that the host may be ahead
 _PENDING = 1 << 64  # beyond every timeline value
 
 
@@ -282,7 +282,7 @@ class Stream:
     def destroy(self) -> None:
         """Wait for what was submitted, and give command buffers back."""
         device = self.device
-        if not device.reason:
+        if not device.abandoned:
             self._drop()
             try:
                 self.wait(self.submitted)

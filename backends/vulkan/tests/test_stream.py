@@ -127,12 +127,12 @@ def test_command_buffers_in_use_are_left_alone(make: Make, faulty: Any) -> None:
     x = grilly.zeros((4,), backend=backend)
     backend.synchronize()
     waits = faulty.calls["vkWaitSemaphores"]
-    for _ in range(40):
+    for _ in range(10):
         x = x + 1.0
-    assert len(backend.stream._ring) > 40 and faulty.calls["vkWaitSemaphores"] == waits
-    for _ in range(60):
+    assert len(backend.stream._ring) > 10 and faulty.calls["vkWaitSemaphores"] == waits
+    for _ in range(90):
         x = x + 1.0
-    assert len(backend.stream._ring) == 64
+    assert len(backend.stream._ring) == 16
     assert faulty.calls["vkWaitSemaphores"] > waits
     assert x.numpy().tolist() == [100.0] * 4
 
