@@ -2,6 +2,7 @@
 //! variant conv-128x128 BM=128 BN=128 BK=16 TM=8 TN=8
 //! variant conv-64x64 BM=64 BN=64 BK=16 TM=4 TN=4
 //! variant conv-32x128 BM=32 BN=128 BK=16 TM=2 TN=8
+//! variant conv-shallow BM=64 BN=128 BK=16 TM=4 TN=8 SPREAD=1
 //! variant conv-matrix MATRIX=1
 // Convolution as an implicit product: rows are output channels, columns pixels of all images, k runs over (channel, kernel
 // row, kernel column). BACKWARD is the gradient at the input: pixels of the input, weights with their first axes swapped.

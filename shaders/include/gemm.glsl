@@ -30,6 +30,9 @@ uint row_of(uint i) {
 }
 uint column_of(uint j) {
     uint c = gl_LocalInvocationIndex % (BN / TN);
+#ifdef SPREAD  // neighbours write neighbours: for products whose results outweigh their sums
+    return j * (BN / TN) + c;
+#endif
     return TN < 4 ? c * TN + j : j / 4 * (BN / ((TN + 3) / 4)) + c * 4 + j % 4;
 }
 

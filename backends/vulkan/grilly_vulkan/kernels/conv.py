@@ -15,6 +15,7 @@ Pair = tuple[int, int]
 
 FLOAT = ("float32",)
 _SIZES = ((128, 128), (64, 64), (32, 128))
+_SHALLOW, _SHALLOW_SIZES = 64, ((64, 128),)  # sums so short that writing the results takes longer
 _WEIGHT_SIZES = ((128, 128), (64, 64), (128, 32))
 
 
@@ -79,8 +80,10 @@ def _convolve(
     pixels = n * oh * ow
     halves = worthwhile(device, rows, pixels, inner)
     infos = (magnitude(device, weight), magnitude(device, x)) if halves else (None, None)
-    plan = tiles.choose(device, tiles.MATRIX if halves else _SIZES, rows, pixels, inner, groups, split=False)
-    name = "matrix" if halves else plan.name
+    shallow = inner <= _SHALLOW and not halves and not device.simple_products
+    sizes = tiles.MATRIX if halves else _SHALLOW_SIZES if shallow else _SIZES
+    plan = tiles.choose(device, sizes, rows, pixels, inner, groups, split=False)
+    name = "matrix" if halves else "shallow" if shallow else plan.name
     scalars = (rows, inner, pixels, groups, *x.shape[2:], oh * ow, ow, *padding, *dilation)
     constants = (*kernel, backward, bias is not None, *stride)
     device.run(f"conv-{name}", plan.groups, (weight, x, bias, *infos), (out,), scalars, constants)
