@@ -5,26 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from grilly._checks import finite_number
-from grilly.functional.tensors import as_tensor
+from grilly.functional.tensors import float_tensor
 from grilly_core import ops
 from grilly_core.autograd import grad_enabled
-from grilly_core.errors import DTypeError, ShapeError
+from grilly_core.errors import ShapeError
 from grilly_core.ops.neuron import reset as _reset_potential
 from grilly_core.ops.neuron_rules import keeps_potentials
-from grilly_core.spec import FLOATS
 from grilly_core.surrogate import ATan, Surrogate
 from grilly_core.tensor import Tensor, scalar, tensor
 
 __all__ = ["if_multi_step", "if_step", "lif_multi_step", "lif_step", "plif_multi_step", "plif_step"]
-
-
-def _floats(x: Any, owner: str) -> Tensor:
-    x = as_tensor(x)
-    if x.spec.dtype not in FLOATS:
-        raise DTypeError(
-            f"{owner} takes float32 or float64, got {x.spec.dtype}; convert with x.astype('float32')"
-        )
-    return x
 
 
 def _potential(v: Any, x: Tensor, shape: tuple[int, ...], v_reset: float | None) -> Tensor:
@@ -59,7 +49,7 @@ def if_step(
     Returns:
         Spikes and the potential after the reset, shaped like x.
     """
-    x = _floats(x, "if_step")
+    x = float_tensor(x, "if_step")
     pair: tuple[Tensor, Tensor] = ops.if_step(
         x,
         _potential(v, x, x.shape, v_reset),
@@ -99,7 +89,7 @@ def lif_step(
         >>> spike.tolist(), v.tolist()
         ([0.0, 1.0], [0.5, 0.0])
     """
-    x = _floats(x, "lif_step")
+    x = float_tensor(x, "lif_step")
     pair: tuple[Tensor, Tensor] = ops.lif_step(
         x,
         _potential(v, x, x.shape, v_reset),
@@ -125,7 +115,7 @@ def plif_step(
     detach_reset: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """``lif_step`` with ``1 / tau = sigmoid(w)``, ``w`` a scalar Tensor that may require a gradient."""
-    x = _floats(x, "plif_step")
+    x = float_tensor(x, "plif_step")
     pair: tuple[Tensor, Tensor] = ops.plif_step(
         x,
         _potential(v, x, x.shape, v_reset),
@@ -182,7 +172,7 @@ def if_multi_step(
         "detach_reset": detach_reset,
         "surrogate": surrogate_function,
     }
-    return _steps(ops.if_multi_step, _floats(x, "if_multi_step"), v, (), return_v_seq, attrs)
+    return _steps(ops.if_multi_step, float_tensor(x, "if_multi_step"), v, (), return_v_seq, attrs)
 
 
 def lif_multi_step(
@@ -216,7 +206,7 @@ def lif_multi_step(
         "detach_reset": detach_reset,
         "surrogate": surrogate_function,
     }
-    return _steps(ops.lif_multi_step, _floats(x, "lif_multi_step"), v, (), return_v_seq, attrs)
+    return _steps(ops.lif_multi_step, float_tensor(x, "lif_multi_step"), v, (), return_v_seq, attrs)
 
 
 def plif_multi_step(
@@ -232,7 +222,7 @@ def plif_multi_step(
     return_v_seq: bool = False,
 ) -> Any:
     """``lif_multi_step`` with ``1 / tau = sigmoid(w)``, ``w`` a scalar Tensor that may require a gradient."""
-    given = _floats(x, "plif_multi_step")
+    given = float_tensor(x, "plif_multi_step")
     attrs = {
         "v_threshold": v_threshold,
         "v_reset": v_reset,
