@@ -7,12 +7,12 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from grilly._checks import finite_number
-from grilly.nn.checks import check_input
+from grilly.nn.checks import check_input, check_kept
 from grilly.nn.parameter import Parameter
 from grilly.nn.step import StepModule
 from grilly_core import ops
-from grilly_core.autograd import grad_enabled, graph_is_freed
-from grilly_core.errors import ArgumentError, ShapeError, StateError
+from grilly_core.autograd import grad_enabled
+from grilly_core.errors import ArgumentError, ShapeError
 from grilly_core.op import Op
 from grilly_core.ops.neuron import reset as reset_potential
 from grilly_core.ops.neuron_rules import keeps_potentials
@@ -81,22 +81,7 @@ class BaseNode(StepModule):
             # The constant is kept: nothing is filled for each new sequence.
             state: Tensor = ops.broadcast_to(scalar(v, x.spec.dtype, x._backend), shape=shape)
             return state
-        name = type(self).__name__
-        if v.shape != shape:
-            raise StateError(
-                f"{name}: the input needs a state of shape {shape} but the state kept from before is {v.shape}. Call "
-                "grilly.functional.reset_net(net) before a batch of another shape"
-            )
-        if v.spec.dtype != x.spec.dtype or v._backend is not x._backend:
-            raise StateError(
-                f"{name}: the state kept from before is {v.spec.dtype} on {v.backend}, the input {x.spec.dtype} on "
-                f"{x.backend}. Call grilly.functional.reset_net(net)"
-            )
-        if graph_is_freed(v):
-            raise StateError(
-                f"{name}: forward after backward with the old state. Call grilly.functional.reset_net(net) after each "
-                "backward, or detach_net(net) to carry the state over on purpose"
-            )
+        check_kept(self, v, shape, x)
         return v
 
     def _single(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from grilly.nn.module import Module
 from grilly_core.errors import ArgumentError
 from grilly_core.tensor import Tensor
 
-__all__ = ["StepModule", "check_step_mode", "fold_time"]
+__all__ = ["MultiStepModule", "StepModule", "check_step_mode", "fold_time"]
 
 
 def check_step_mode(step_mode: str, owner: str) -> str:
@@ -40,6 +40,32 @@ class StepModule(Module):
     @step_mode.setter
     def step_mode(self, value: str) -> None:
         self._step_mode = check_step_mode(value, type(self).__name__)
+
+
+class MultiStepModule(StepModule):
+    """A module that needs to see all steps at once: its step mode is ``'m'``, and asking for ``'s'`` raises.
+
+    Args:
+        step_mode: ``'m'``.
+    """
+
+    def __init__(self, step_mode: str = "m") -> None:
+        super().__init__(step_mode)
+
+    @property
+    def step_mode(self) -> str:
+        """``'m'``."""
+        return self._step_mode
+
+    @step_mode.setter
+    def step_mode(self, value: str) -> None:
+        owner = type(self).__name__
+        if check_step_mode(value, owner) == "s":
+            raise ArgumentError(
+                f"{owner} works on all steps at once, [T, N, ...]: it has no step_mode='s'; set the rest of the network to "
+                "'m' with F.set_step_mode(net, 'm')"
+            )
+        self._step_mode = value
 
 
 def fold_time(x: Tensor, step_mode: str, function: Callable[[Tensor], Tensor]) -> Tensor:
