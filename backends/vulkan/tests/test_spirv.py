@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from grilly_core.errors import UnsupportedOpError
 from grilly_vulkan import pipeline, spirv
 from grilly_vulkan._vk import ffi
-from grilly_vulkan.pipeline import Pipelines, manifest
+from grilly_vulkan.pipeline import manifest
 
 
 def binary(*instructions: tuple[int, ...], version: int = 0x00010500, magic: int = 0x07230203) -> bytes:
@@ -67,20 +68,17 @@ def test_constants_are_written_as_declared() -> None:
 
 
 def test_a_feature_that_the_device_lacks(make: Callable[..., Any]) -> None:
-    import dataclasses
-
     backend = make()
     lesser = dataclasses.replace(
         backend.capabilities, api=(1, 2), features=backend.capabilities.features - {"bufferDeviceAddress"}
     )
-    device = backend._device
-    device.capabilities = lesser
+    backend._device.capabilities = lesser
     with pytest.raises(
         UnsupportedOpError, match="shader copy needs bufferDeviceAddress, which Vulkan device"
     ):
-        Pipelines(device).get("copy")
+        backend.pipelines.get("copy")
     with pytest.raises(UnsupportedOpError, match=r"shader late needs Vulkan 1\.3"):
-        Pipelines(device)._check_features("late", binary((17, 1), version=0x00010600))
+        backend.pipelines._check_features("late", binary((17, 1), version=0x00010600))
 
 
 def test_pipelines_are_made_once(make: Callable[..., Any], faulty: Any) -> None:
