@@ -21,42 +21,33 @@ _KEPT = 64
 class Tables:
     """The tables of one device, the least recently used of them dropped first.
 
-    A dropped or rewritten table may still be read by recorded work: that is a hazard as of any array.
+    A dropped table may still be read by recorded work: its memory goes back like that of any array.
     """
 
     def __init__(self, device: VulkanBackend) -> None:
         self._device = device
-        self._kept: OrderedDict[Hashable, tuple[DeviceArray, Any]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, DeviceArray] = OrderedDict()
 
-    def get(self, key: Hashable, contents: Any, build: Callable[[], np.ndarray]) -> DeviceArray:
-        """The table of ``key``, written only when it is new or its contents have changed.
+    def get(self, key: Hashable, build: Callable[[], np.ndarray]) -> DeviceArray:
+        """The table of ``key``, uploaded when it is new.
 
         Args:
-            key: what it is; a table never changes its size.
-            contents: compared with those of the last call.
-            build: makes 4- or 8-byte numbers of the contents.
+            key: says all that it holds.
+            build: makes its 4- or 8-byte numbers.
         """
-        found = self._kept.get(key)
-        if found is not None and found[1] == contents:
-            self._kept.move_to_end(key)
-            return found[0]
-        words = build().reshape(-1).view(np.uint32)
-        if found is None:
-            table = self._device.from_numpy(words)
+        table = self._kept.get(key)
+        if table is None:
+            table = self._device.from_numpy(build().reshape(-1).view(np.uint32))
             if len(self._kept) == _KEPT:
                 self._kept.popitem(last=False)
-        else:
-            table = found[0]
-            assert table.slot is not None and table.size == words.size
-            self._device.transfer.upload(words, table.slot, table.addr)
-        self._kept[key] = table, contents
+            self._kept[key] = table
         self._kept.move_to_end(key)
         return table
 
-    def addresses(self, owner: Hashable, arrays: Iterable[DeviceArray]) -> DeviceArray:
-        """A table of the arrays' addresses, 8 bytes each; ``owner`` says whose it is."""
-        wanted = [a.addr for a in arrays]
-        return self.get((owner, len(wanted)), wanted, lambda: np.array(wanted, np.uint64))
+    def addresses(self, arrays: Iterable[DeviceArray]) -> DeviceArray:
+        """A table of the arrays' addresses, 8 bytes each. A loop meets few sets of them: memory is handed out alike."""
+        wanted = tuple([a.addr for a in arrays])
+        return self.get(wanted, lambda: np.array(wanted, np.uint64))
 
     def run(
         self,

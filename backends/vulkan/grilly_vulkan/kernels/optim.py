@@ -51,9 +51,8 @@ def _update(
     rows = [row for row in zip(*columns, strict=True) if row[0].size]
     if rows:
         sizes = tuple([row[0].size for row in rows])
-        owner = (shader, sizes, rows[0][0].addr if donate else None)
-        addresses = device.tables.addresses(owner, [array for row in rows for array in row])
-        chunks = device.tables.get(("chunks", sizes), None, lambda: _chunks(sizes))
+        addresses = device.tables.addresses([array for row in rows for array in row])
+        chunks = device.tables.get(("chunks", sizes), lambda: _chunks(sizes))
         count = sum([-(-size // _CHUNK) for size in sizes])
         with np.errstate(over="ignore"):
             rounded = [float(np.float32(number)) for number in numbers]
