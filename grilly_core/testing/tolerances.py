@@ -107,8 +107,12 @@ _VALUES = {
     # A variance of 0 lets 1 / sqrt(eps) amplify the roundings before it.
     "batch_norm": _NORM,
     "batch_norm_vjp": Tolerance(1e-4, 1e-5, whole=True),
+    "bn_through_time": _NORM,
+    "bn_through_time_vjp": Tolerance(1e-4, 1e-5, whole=True),
     "layer_norm": _NORM,
     "rms_norm": _NORM,
+    # At w: a sum over steps and batch of products with states that are not on the grid.
+    "neunorm_multi_step_vjp": Tolerance(2e-6, 1e-6, whole=True),
     # Exponentials, their sum and a quotient or logarithm.
     "softmax": _FUNCTION,
     "softmax_vjp": Tolerance(1e-5, 1e-5, whole=True),

@@ -227,5 +227,21 @@ CASES: dict[str, list[Case]] = {
         case(normal(4, 3), index(0, 2, 1, 1), label_smoothing=0.1, reduction="none"),
     ],
     "mse_loss": [case(normal(2, 3), normal(2, 3), reduction=name) for name in ("mean", "sum", "none")],
+    "bn_through_time": [
+        case(normal(3, 4, 2, 5), positive(3, 2), eps=1e-3),
+        case(normal(2, 3, 3, 1), None, eps=1e-5),
+    ],
+    "bn_through_time_vjp": [
+        case(normal(2, 3, 2, 4), normal(2, 3, 2, 4), normal(2, 2), positive(2, 2), positive(2, 2), eps=1e-3),
+        case(normal(2, 3, 2, 4), normal(2, 3, 2, 4), normal(2, 2), positive(2, 2), None, eps=1e-3),
+    ],
+    "neunorm_multi_step": [
+        case(normal(4, 2, 3, 5), normal(2, 1, 5), normal(3, 5), k=0.9),
+        case(normal(1, 2, 3, 2), normal(2, 1, 2), normal(1, 2), k=0.25),
+    ],
+    "neunorm_multi_step_vjp": [
+        case(normal(3, 2, 4, 2), normal(3, 2, 1, 2), normal(3, 2, 1, 2), normal(4, 2), k=0.9),
+        case(normal(2, 2, 4, 2), None, normal(2, 2, 1, 2), normal(1, 2), k=0.5),
+    ],
 }
 """A row per differentiable op; spiking ones are in ``test_vjp_neurons.py``."""

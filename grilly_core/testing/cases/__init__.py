@@ -10,6 +10,7 @@ from grilly_core.testing.cases import (
     neuron,
     neuron_vjp,
     norm,
+    norm_time,
     optim,
     pool,
     random,
@@ -18,6 +19,6 @@ from grilly_core.testing.cases import (
 )
 
 __all__ = [
-    "compare", "conv", "elementwise", "indexing", "linalg", "loss", "neuron", "neuron_vjp", "norm", "optim", "pool",
-    "random", "reduce", "shape",
+    "compare", "conv", "elementwise", "indexing", "linalg", "loss", "neuron", "neuron_vjp", "norm", "norm_time", "optim",
+    "pool", "random", "reduce", "shape",
 ]  # fmt: skip
