@@ -135,7 +135,7 @@ def _(ctx: Context, g: Tensor | None, g_states: Tensor | None) -> Any:
     return neunorm_multi_step_vjp(g, g_states, ctx.outputs[1], w, k=ctx.attrs["k"])
 
 
-@composite()
+@composite(differentiable=False)
 def neunorm_multi_step_vjp(
     g: Tensor, g_states: Tensor | None, states: Tensor, w: Tensor, /, *, k: float
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -239,9 +239,5 @@ CASES: dict[str, list[Case]] = {
         case(normal(4, 2, 3, 5), normal(2, 1, 5), normal(3, 5), k=0.9),
         case(normal(1, 2, 3, 2), normal(2, 1, 2), normal(1, 2), k=0.25),
     ],
-    "neunorm_multi_step_vjp": [
-        case(normal(3, 2, 4, 2), normal(3, 2, 1, 2), normal(3, 2, 1, 2), normal(4, 2), k=0.9),
-        case(normal(2, 2, 4, 2), None, normal(2, 2, 1, 2), normal(1, 2), k=0.5),
-    ],
 }
 """A row per differentiable op; spiking ones are in ``test_vjp_neurons.py``."""
