@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--backend", default="numpy")
     parser.add_argument("--peer-device", default="cpu")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     ours_command = [sys.executable, "-m", "grilly", "bench", "--backend", options.backend, *options.workloads]
     peer_command = [
         options.peer_python,

@@ -200,6 +200,7 @@ class VulkanBackend(Backend):
             constants: specialisation constants 0, 1, ...
         """
         kernel = self.pipelines.get(shader, constants)
+        self.forget_contents(writes)
         if self.stream.profiler is not None:
             self.stream.profiler.pending_bytes = 4 * sum(a.stored for a in (*reads, *writes) if a is not None)
         values = [0 if a is None else a.addr for a in reads]
@@ -212,6 +213,13 @@ class VulkanBackend(Backend):
             [a.slot for a in writes if a is not None and a.slot is not None],
             values,
         )
+
+    @staticmethod
+    def forget_contents(written: Sequence[DeviceArray | None]) -> None:
+        """What was kept of arrays that are written again, in place (``kernels/magnitude.py``), is true no more."""
+        for a in written:
+            if a is not None and a.holder is not None:
+                a.holder.magnitude = None
 
     def run_each(
         self,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Tables"]
 
 _KEPT = 64
+_ARENA = 1 << 18  # words
 
 
 class Tables:
@@ -27,6 +28,8 @@ class Tables:
     def __init__(self, device: VulkanBackend) -> None:
         self._device = device
         self._kept: OrderedDict[Hashable, DeviceArray] = OrderedDict()
+        self._arena: DeviceArray | None = None
+        self._used = 0
 
     def get(self, key: Hashable, build: Callable[[], np.ndarray]) -> DeviceArray:
         """The table of ``key``, uploaded when it is new.
@@ -37,11 +40,25 @@ class Tables:
         """
         table = self._kept.get(key)
         if table is None:
-            table = self._device.from_numpy(build().reshape(-1).view(np.uint32))
+            table = self._upload(build().reshape(-1).view(np.uint32))
             if len(self._kept) == _KEPT:
                 self._kept.popitem(last=False)
             self._kept[key] = table
         self._kept.move_to_end(key)
+        return table
+
+    def _upload(self, words: np.ndarray) -> DeviceArray:
+        """A new table in memory of the tables' own: elsewhere it would move the arrays whose addresses it holds."""
+        size = -(-words.size // 2) * 2
+        if self._arena is None or self._used + size > self._arena.size:
+            self._arena = self._device.empty((max(size, _ARENA),), "uint32")
+            self._used = 0
+            self._kept.clear()
+        table = self._arena.view((words.size,), None, self._used)
+        self._used += size
+        assert table.slot is not None
+        with self._device.stream.device.lock:
+            self._device.transfer.upload(words, table.slot, table.addr)
         return table
 
     def addresses(self, arrays: Iterable[DeviceArray]) -> DeviceArray:
@@ -61,6 +78,7 @@ class Tables:
     ) -> None:
         """Record a shader whose pointers are ``tables``; ``reads`` and ``writes`` are what it finds through them."""
         device = self._device
+        device.forget_contents(writes)
         kernel = device.pipelines.get(shader, constants)
         if device.stream.profiler is not None:
             device.stream.profiler.pending_bytes = 4 * sum([a.size for a in (*reads, *writes)])
