@@ -7,11 +7,13 @@ from grilly_numpy.kernels import (
     neuron,
     neuron_vjp,
     norm,
+    norm_time,
     optim,
     pool,
     random,
     shape,
     softmax,
+    synapse,
 )
 
 __all__ = ["kernels"]
@@ -21,6 +23,6 @@ kernels = KernelTable("grilly_numpy")
 for _module in (elementwise, shape, random):
     for _name, (_function, _dtypes) in _module.KERNELS.items():
         kernels.register(registry()[_name], dtypes=_dtypes)(_function)
-for _module in (conv, neuron, neuron_vjp, norm, optim, pool, softmax):
+for _module in (conv, neuron, neuron_vjp, norm, norm_time, optim, pool, softmax, synapse):
     for _name, _function in _module.KERNELS.items():
         kernels.register(registry()[_name], dtypes=(*FLOATS, "int32"))(_function)

@@ -16,7 +16,7 @@ import numpy as np
 from grilly_numpy.kernels.scratch import Scratch
 from grilly_numpy.threads import parallel_for
 
-__all__ = ["KERNELS", "batch_norm", "batch_norm_vjp"]
+__all__ = ["KERNELS", "batch_norm", "batch_norm_vjp", "normalise", "normalise_vjp"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -149,9 +149,16 @@ def batch_norm(
         ([[[-1.0, 1.0]]], [2.0], [1.0])
     """
     x = np.ascontiguousarray(x)
+    y = np.empty_like(x)
+    return y, *normalise(x, weight, bias, eps, y)
+
+
+def normalise(
+    x: Array, weight: Array | None, bias: Array | None, eps: float, y: Array
+) -> tuple[Array, Array]:
+    """:func:`batch_norm` of a row-major x into ``y``; returns the mean and the variance."""
     blocks = _blocks(x)
     scratch = _scratch(x, blocks)
-    y = np.empty_like(x)
     centre: Array | None = None
     with np.errstate(all="ignore"):
         count = np.float64(x.size // max(1, x.shape[1]))
@@ -173,7 +180,7 @@ def batch_norm(
         out += shifts[block.channels]
 
     parallel_for(len(blocks), body)
-    return y, mean.astype(x.dtype), var.astype(x.dtype)
+    return mean.astype(x.dtype), var.astype(x.dtype)
 
 
 def batch_norm_vjp(
@@ -200,9 +207,16 @@ def batch_norm_vjp(
         ([[[0.0, 0.0]]], [2.0], [2.0])
     """
     g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
+    gx = np.empty_like(x)
+    return gx, *normalise_vjp(g, x, mean, var, weight, eps, gx)
+
+
+def normalise_vjp(
+    g: Array, x: Array, mean: Array, var: Array, weight: Array | None, eps: float, gx: Array
+) -> tuple[Array, Array]:
+    """:func:`batch_norm_vjp` of row-major g and x into ``gx``; returns the gradients of the weight and of the bias."""
     blocks = _blocks(x)
     scratch = _scratch(x, blocks)
-    gx = np.empty_like(x)
     with np.errstate(all="ignore"):
         count = np.float64(x.size // max(1, x.shape[1]))
         deviation = var.astype(np.float64)
@@ -229,7 +243,7 @@ def batch_norm_vjp(
             out += shifts[at]
 
     parallel_for(len(blocks), body)
-    return gx, along.astype(x.dtype), total.astype(x.dtype)
+    return along.astype(x.dtype), total.astype(x.dtype)
 
 
 KERNELS = {"batch_norm": batch_norm, "batch_norm_vjp": batch_norm_vjp}
