@@ -152,7 +152,7 @@ def test_views_of_one_memory_are_not_exclusive(backend: Any) -> None:
     assert alone and again and not any(seen)
 
 
-def test_tables_are_written_when_they_change_and_dropped_when_unused(
+def test_tables_are_uploaded_once_and_dropped_when_unused(
     backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from grilly_vulkan import tables
@@ -160,17 +160,28 @@ def test_tables_are_written_when_they_change_and_dropped_when_unused(
     monkeypatch.setattr(tables, "_KEPT", 2)
     kept = tables.Tables(backend)
 
-    def read(key: str, *numbers: int) -> list[int]:
+    def read(*numbers: int) -> list[int]:
         contents: list[int] = backend.to_numpy(
-            kept.get(key, numbers, lambda: np.array(numbers, np.uint64))
+            kept.get(numbers, lambda: np.array(numbers, np.uint64))
         ).tolist()
         return contents
 
     uploads = backend.transfer.uploads
-    assert read("a", 1, 2**33) == read("a", 1, 2**33) == [1, 0, 0, 2]
+    assert read(1, 2**33) == read(1, 2**33) == [1, 0, 0, 2]
     assert backend.transfer.uploads - uploads == 1
-    assert read("a", 5, 6) == [5, 0, 6, 0] and read("b", 7) == [7, 0]
-    assert read("a", 5, 6) == [5, 0, 6, 0] and read("c", 8) == [8, 0]
+    assert read(7) == [7, 0] and read(1, 2**33) == [1, 0, 0, 2] and read(8) == [8, 0]
+    assert backend.transfer.uploads - uploads == 3
+    assert read(1, 2**33) == [1, 0, 0, 2] and read(7) == [7, 0]
     assert backend.transfer.uploads - uploads == 4
-    assert read("a", 5, 6) == [5, 0, 6, 0] and read("b", 7) == [7, 0]
-    assert backend.transfer.uploads - uploads == 5
+
+
+def test_tables_start_over_when_their_memory_is_full(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from grilly_vulkan import tables
+
+    monkeypatch.setattr(tables, "_ARENA", 8)
+    kept = tables.Tables(backend)
+    for first in (0, 10, 20):
+        numbers = np.arange(first, first + 3, dtype=np.uint64)
+        table = kept.get(first, lambda numbers=numbers: numbers)
+        assert backend.to_numpy(table).reshape(-1, 2)[:, 0].tolist() == numbers.tolist()
+    assert kept.get("long", lambda: np.arange(40, dtype=np.uint64)).size == 80
