@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from grilly.nn.module import Module
-from grilly.nn.neuron import BaseNode
+from grilly.nn.step import StatefulModule
 from grilly_core import ops
 from grilly_core.errors import ArgumentError, ShapeError
 from grilly_core.tensor import Tensor
@@ -76,13 +76,13 @@ class ModuleList(_Numbered):
 def run_steps(module: Module, x: Tensor) -> Any:
     """A single-step module over all steps of ``[T, N, ...]``.
 
-    Sequences go layer by layer, so that a neuron inside runs its fused multi-step kernel and a time container all
-    steps at once; anything else is called once per step.
+    Sequences go layer by layer, so that neurons and synapses inside run their fused multi-step kernels and a time
+    container all steps at once; anything else is called once per step.
 
     Raises:
         ArgumentError: a module that has to be called once per step has a time container inside.
     """
-    if isinstance(module, BaseNode):
+    if isinstance(module, StatefulModule):
         return module.multi_step(x)
     if isinstance(module, MultiStepContainer | SeqToANNContainer):
         return module(x)

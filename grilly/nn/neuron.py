@@ -7,22 +7,22 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from grilly._checks import finite_number
-from grilly.nn.checks import check_input, check_kept
+from grilly.nn.checks import check_input
 from grilly.nn.parameter import Parameter
-from grilly.nn.step import StepModule
+from grilly.nn.step import StatefulModule, kept
 from grilly_core import ops
 from grilly_core.autograd import grad_enabled
-from grilly_core.errors import ArgumentError, ShapeError
+from grilly_core.errors import ArgumentError
 from grilly_core.op import Op
 from grilly_core.ops.neuron import reset as reset_potential
 from grilly_core.ops.neuron_rules import keeps_potentials
 from grilly_core.surrogate import ATan, Surrogate
-from grilly_core.tensor import Tensor, scalar
+from grilly_core.tensor import Tensor
 
 __all__ = ["BaseNode", "IFNode", "LIFNode", "ParametricLIFNode"]
 
 
-class BaseNode(StepModule):
+class BaseNode(StatefulModule):
     """What all neurons share: threshold, reset, surrogate, step mode and the membrane potential ``v``.
 
     A neuron cannot tell ``[T, N, ...]`` from ``[N, ...]``: ``step_mode`` decides what the first axis is.
@@ -74,15 +74,8 @@ class BaseNode(StepModule):
         }
 
     def _state(self, x: Tensor) -> Tensor:
-        """The potential for this input: made on first use, checked later."""
-        shape = x.shape[1:] if self.step_mode == "m" else x.shape
-        v = self.v
-        if not isinstance(v, Tensor):
-            # The constant is kept: nothing is filled for each new sequence.
-            state: Tensor = ops.broadcast_to(scalar(v, x.spec.dtype, x._backend), shape=shape)
-            return state
-        check_kept(self, v, shape, x)
-        return v
+        """The potential for this input."""
+        return kept(self, self.v, x.shape[1:] if self.step_mode == "m" else x.shape, x)
 
     def _single(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
@@ -100,10 +93,7 @@ class BaseNode(StepModule):
         if self.step_mode == "s":
             spikes, self.v = self._single(x, self._state(x))
             return spikes
-        if x.ndim < 1 or x.shape[0] == 0:
-            raise ShapeError(
-                f"{type(self).__name__} in step_mode='m' takes [T, N, ...] with T >= 1, got {x.shape}"
-            )
+        self.check_steps(x)
         v = self._state(x)
         recorded = grad_enabled() and (x.requires_grad or v.requires_grad or self._learns())
         save_h = self.store_v_seq or (recorded and keeps_potentials(self._all_steps, x._backend))
@@ -113,14 +103,6 @@ class BaseNode(StepModule):
             s = spikes.detach() if self.detach_reset else spikes
             self.v_seq = reset_potential(h[0], s, self.v_threshold, self.v_reset)
         return spikes
-
-    def multi_step(self, x: Tensor) -> Any:
-        """All steps at once, whatever the step mode, through the module's hooks."""
-        mode, self.step_mode = self.step_mode, "m"
-        try:
-            return self(x)
-        finally:
-            self.step_mode = mode
 
     def extra_repr(self) -> str:
         shown = [

@@ -1,15 +1,18 @@
-"""Step mode: whether a layer's input is one time step or all of them."""
+"""Step mode: whether a layer's input is one time step or all of them; layers that keep state between steps."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
+from grilly.nn.checks import check_kept
 from grilly.nn.module import Module
-from grilly_core.errors import ArgumentError
-from grilly_core.tensor import Tensor
+from grilly_core import ops
+from grilly_core.errors import ArgumentError, ShapeError
+from grilly_core.tensor import Tensor, scalar
 
-__all__ = ["MultiStepModule", "StepModule", "check_step_mode", "fold_time"]
+__all__ = ["MultiStepModule", "StatefulModule", "StepModule", "check_step_mode", "fold_time", "kept"]
 
 
 def check_step_mode(step_mode: str, owner: str) -> str:
@@ -66,6 +69,45 @@ class MultiStepModule(StepModule):
                 "'m' with F.set_step_mode(net, 'm')"
             )
         self._step_mode = value
+
+
+def kept(owner: Module, value: Any, shape: tuple[int, ...], x: Tensor) -> Tensor:
+    """A memory of a layer as a tensor for this input: made of a number on first use, checked later.
+
+    Args:
+        owner: the layer, for the message.
+        value: what the memory holds.
+        shape: the shape that the input needs.
+        x: the input.
+
+    Raises:
+        StateError: state of another shape, dtype or backend, or of a graph already used by backward.
+    """
+    if not isinstance(value, Tensor):
+        # The constant is kept: nothing is filled for each new sequence.
+        state: Tensor = ops.broadcast_to(scalar(value, x.spec.dtype, x._backend), shape=shape)
+        return state
+    check_kept(owner, value, shape, x)
+    return value
+
+
+class StatefulModule(StepModule):
+    """A layer with memories that takes all steps at once in step mode 'm', in one fused kernel where there is one."""
+
+    def multi_step(self, x: Tensor) -> Any:
+        """All steps at once, whatever the step mode, through the module's hooks."""
+        mode, self.step_mode = self.step_mode, "m"
+        try:
+            return self(x)
+        finally:
+            self.step_mode = mode
+
+    def check_steps(self, x: Tensor) -> None:
+        """Refuse an input without a time step in step mode 'm'."""
+        if self.step_mode == "m" and (x.ndim < 1 or x.shape[0] == 0):
+            raise ShapeError(
+                f"{type(self).__name__} in step_mode='m' takes [T, N, ...] with T >= 1, got {x.shape}"
+            )
 
 
 def fold_time(x: Tensor, step_mode: str, function: Callable[[Tensor], Tensor]) -> Tensor:
