@@ -9,7 +9,7 @@ from typing import Any
 
 from grilly_core.errors import ArgumentError
 
-__all__ = ["finite_number", "whole_number", "whole_numbers"]
+__all__ = ["finite_number", "positive_number", "whole_number", "whole_numbers"]
 
 
 def whole_number(value: Any, name: str, low: int, high: int | None = None) -> int:
@@ -65,4 +65,20 @@ def finite_number(value: Any, name: str, low: float = -math.inf, high: float = m
         bounds = f" of at least {low:g}" if low > -math.inf else ""
         bounds += f"{' and' if bounds else ''} below {high:g}" if high < math.inf else ""
         raise ArgumentError(f"{name} must be a finite number{bounds}, got {value!r}")
+    return number
+
+
+def positive_number(value: Any, name: str) -> float:
+    """``value`` as a finite float above 0.
+
+    Raises:
+        ArgumentError: not a number, not finite, or not above 0.
+
+    Example:
+        >>> positive_number(1, "threshold")
+        1.0
+    """
+    number = float(value) if isinstance(value, Real) else math.nan
+    if not 0.0 < number < math.inf:
+        raise ArgumentError(f"{name} must be a finite number above 0, got {value!r}")
     return number

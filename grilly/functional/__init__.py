@@ -3,6 +3,7 @@
 A raw NumPy array keeps its dtype here (float64 stays float64); modules convert to their own.
 """
 
+from grilly.functional.encode import delta_encode, latency_encode, poisson_encode
 from grilly.functional.layers import (
     adaptive_avg_pool2d,
     avg_pool2d,
@@ -24,7 +25,17 @@ from grilly.functional.layers import (
     tanh,
     where,
 )
-from grilly.functional.losses import cross_entropy, mse_loss, one_hot
+from grilly.functional.losses import (
+    cross_entropy,
+    first_spike_loss,
+    first_spike_time,
+    membrane_mse_loss,
+    mse_loss,
+    one_hot,
+    rate_cross_entropy,
+    rate_mse_loss,
+    tet_loss,
+)
 from grilly.functional.neurons import (
     if_multi_step,
     if_step,
@@ -42,9 +53,10 @@ from grilly.functional.time import (
 )
 
 __all__ = [
-    "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "conv1d", "conv2d", "cross_entropy", "detach_net",
-    "dropout", "exp", "if_multi_step", "if_step", "layer_norm", "lif_multi_step", "lif_step", "linear", "log",
-    "log_softmax", "max_pool2d", "mse_loss", "multi_step_forward", "one_hot", "plif_multi_step", "plif_step",
-    "relu", "reset_net", "rms_norm", "seq_to_ann_forward", "set_step_mode", "sigmoid", "softmax", "sqrt", "tanh",
-    "where",
+    "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "conv1d", "conv2d", "cross_entropy", "delta_encode",
+    "detach_net", "dropout", "exp", "first_spike_loss", "first_spike_time", "if_multi_step", "if_step",
+    "latency_encode", "layer_norm", "lif_multi_step", "lif_step", "linear", "log", "log_softmax",
+    "max_pool2d", "membrane_mse_loss", "mse_loss", "multi_step_forward", "one_hot", "plif_multi_step",
+    "plif_step", "poisson_encode", "rate_cross_entropy", "rate_mse_loss", "relu", "reset_net", "rms_norm",
+    "seq_to_ann_forward", "set_step_mode", "sigmoid", "softmax", "sqrt", "tanh", "tet_loss", "where",
 ]  # fmt: skip

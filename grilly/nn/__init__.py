@@ -12,8 +12,17 @@ from grilly.nn.conv import (
     MaxPool1d,
     MaxPool2d,
 )
+from grilly.nn.encode import DeltaEncoder, LatencyEncoder, PoissonEncoder
 from grilly.nn.linear import Dropout, Flatten, Identity, LeakyReLU, Linear, ReLU, Softmax, Tanh
-from grilly.nn.loss import CrossEntropyLoss, MSELoss
+from grilly.nn.loss import (
+    CrossEntropyLoss,
+    FirstSpikeLoss,
+    MembraneMSELoss,
+    MSELoss,
+    RateCrossEntropyLoss,
+    RateMSELoss,
+    TETLoss,
+)
 from grilly.nn.module import HookHandle, Module
 from grilly.nn.neuron import BaseNode, IFNode, LIFNode, ParametricLIFNode
 from grilly.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
@@ -33,8 +42,10 @@ from grilly_core.surrogate import (
 
 __all__ = [
     "ATan", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BaseNode", "BatchNorm1d", "BatchNorm2d",
-    "Conv1d", "Conv2d", "CrossEntropyLoss", "Dropout", "Erf", "FastSigmoid", "Flatten", "HookHandle", "IFNode", "Identity",
-    "LIFNode", "LayerNorm", "LeakyReLU", "Linear", "MSELoss", "MaxPool1d", "MaxPool2d", "Module", "ModuleList",
-    "MultiStepContainer", "Parameter", "ParametricLIFNode", "PiecewiseExp", "PiecewiseQuadratic", "RMSNorm", "ReLU", "Rect",
-    "SeqToANNContainer", "Sequential", "Sigmoid", "Softmax", "StraightThrough", "SuperSpike", "Surrogate", "Tanh", "init",
+    "Conv1d", "Conv2d", "CrossEntropyLoss", "DeltaEncoder", "Dropout", "Erf", "FastSigmoid", "FirstSpikeLoss", "Flatten",
+    "HookHandle", "IFNode", "Identity", "LIFNode", "LatencyEncoder", "LayerNorm", "LeakyReLU", "Linear", "MSELoss",
+    "MaxPool1d", "MaxPool2d", "MembraneMSELoss", "Module", "ModuleList", "MultiStepContainer", "Parameter",
+    "ParametricLIFNode", "PiecewiseExp", "PiecewiseQuadratic", "PoissonEncoder", "RMSNorm", "RateCrossEntropyLoss",
+    "RateMSELoss", "ReLU", "Rect", "SeqToANNContainer", "Sequential", "Sigmoid", "Softmax", "StraightThrough", "SuperSpike",
+    "Surrogate", "TETLoss", "Tanh", "init",
 ]  # fmt: skip
