@@ -1,6 +1,8 @@
 #version 460
+//! variant norm-rows
+//! variant snn-rmsnorm
 // Layer and root-mean-square normalisation of rows [n, extent], a workgroup's width of them at a time. Rows that fit are
-// kept in registers; longer ones are read again for each pass.
+// kept in registers; longer ones are read again for each pass. The second is snn-rmsnorm.
 #include "common.glsl"
 #include "lanes.glsl"
 #include "lane-sums.glsl"

@@ -1,6 +1,9 @@
 #version 460
+//! variant snn-multistep-recompute
+//! variant snn-node-backward
 // Gradient through time of spiking neurons from their input: potentials are computed again and kept in registers, which
-// moves fewer bytes than saving them in forward. More than UNROLL steps go in rounds, whose first potentials are noted.
+// moves fewer bytes than saving them in forward. More than UNROLL steps go in rounds, whose first potentials are noted. One
+// step alone is snn-node-backward.
 #include "common.glsl"
 #include "neuron-backward.glsl"
 layout(local_size_x = 256) in;

@@ -1,6 +1,8 @@
 #version 460
+//! variant softmax
+//! variant snn-softmax
 // Softmax, its logarithm and their gradients along the middle axis of [outer, extent, inner]; a row is what sums to 1.
-// Rows that fit are kept in registers; longer ones are read again for each pass.
+// Rows that fit are kept in registers; longer ones are read again for each pass. Softmax itself is snn-softmax.
 #include "common.glsl"
 #include "divide.glsl"
 #include "lanes.glsl"

@@ -25,3 +25,5 @@ from grilly_core.ops.neuron_rules import (
     if_multi_step_recompute_vjp, lif_multi_step_recompute_vjp, plif_multi_step_recompute_vjp,
 )  # fmt: skip
 from grilly_core.ops.optim import adam_update, sgd_update
+from grilly_core.ops.plasticity import hebbian_update, stdp_trace, stdp_update
+from grilly_core.ops.legacy import continuous_to_spike, gif_neuron, lif_neuron, readout, surrogate_gradient

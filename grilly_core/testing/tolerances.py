@@ -90,6 +90,7 @@ _VALUES = {
     "sigmoid": _FUNCTION,
     "power": _FUNCTION,
     "erf": Tolerance(2e-5, 2e-6),  # a series of 140 terms
+    "surrogate_gradient": _FUNCTION,
     # A fast algorithm (Winograd, a split into half precision) is allowed; half precision alone is not.
     "matmul": _PRODUCT,
     "linear": _PRODUCT,
@@ -97,9 +98,12 @@ _VALUES = {
     "conv2d": _PRODUCT,
     "conv2d_input_vjp": _PRODUCT,
     "conv2d_weight_vjp": _PRODUCT,
+    "stdp_update": _PRODUCT,
+    "hebbian_update": _PRODUCT,
     # Products with a rounded 1 / count.
     "mean": Tolerance(1e-6, 1e-6),
     "var": Tolerance(1e-5, 1e-5),
+    "readout": Tolerance(1e-6, 1e-6),
     "avg_pool2d": Tolerance(1e-6, 1e-6),
     "avg_pool2d_vjp": Tolerance(1e-6, 1e-6),
     "adaptive_avg_pool2d": Tolerance(2e-6, 2e-6),

@@ -227,6 +227,7 @@ CASES: dict[str, list[Case]] = {
         case(normal(4, 3), index(0, 2, 1, 1), label_smoothing=0.1, reduction="none"),
     ],
     "mse_loss": [case(normal(2, 3), normal(2, 3), reduction=name) for name in ("mean", "sum", "none")],
+    "readout": [case(apart(3, 2, 4), mode=name) for name in ("mean", "max", "sum")],
     "bn_through_time": [
         case(normal(3, 4, 2, 5), positive(3, 2), eps=1e-3),
         case(normal(2, 3, 3, 1), None, eps=1e-5),

@@ -5,6 +5,7 @@ from grilly_core.testing.cases import (
     conv,
     elementwise,
     indexing,
+    legacy,
     linalg,
     loss,
     neuron,
@@ -12,6 +13,7 @@ from grilly_core.testing.cases import (
     norm,
     norm_time,
     optim,
+    plasticity,
     pool,
     random,
     reduce,
@@ -19,6 +21,6 @@ from grilly_core.testing.cases import (
 )
 
 __all__ = [
-    "compare", "conv", "elementwise", "indexing", "linalg", "loss", "neuron", "neuron_vjp", "norm", "norm_time", "optim",
-    "pool", "random", "reduce", "shape",
+    "compare", "conv", "elementwise", "indexing", "legacy", "linalg", "loss", "neuron", "neuron_vjp", "norm", "norm_time",
+    "optim", "plasticity", "pool", "random", "reduce", "shape",
 ]  # fmt: skip

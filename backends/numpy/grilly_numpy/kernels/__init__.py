@@ -9,6 +9,7 @@ from grilly_numpy.kernels import (
     norm,
     norm_time,
     optim,
+    plasticity,
     pool,
     random,
     shape,
@@ -23,6 +24,6 @@ kernels = KernelTable("grilly_numpy")
 for _module in (elementwise, shape, random):
     for _name, (_function, _dtypes) in _module.KERNELS.items():
         kernels.register(registry()[_name], dtypes=_dtypes)(_function)
-for _module in (conv, neuron, neuron_vjp, norm, norm_time, optim, pool, softmax, synapse):
+for _module in (conv, neuron, neuron_vjp, norm, norm_time, optim, plasticity, pool, softmax, synapse):
     for _name, _function in _module.KERNELS.items():
         kernels.register(registry()[_name], dtypes=(*FLOATS, "int32"))(_function)

@@ -16,7 +16,7 @@ from grilly_vulkan.array import DeviceArray
 from grilly_vulkan.kernels import reduce
 from grilly_vulkan.kernels.neuron import float32, kind_of, rounds, spaced
 
-__all__ = ["DECLINES", "KERNELS", "STRIDED"]
+__all__ = ["DECLINES", "KERNELS", "STRIDED", "derivative_constants", "unknown_surrogate"]
 
 FLOAT = ("float32",)
 _GROUP = 256  # invocations that add up one partial sum
@@ -36,7 +36,7 @@ _SURROGATES: dict[str, Callable[[float], tuple[int, float, float]]] = {
 
 
 @functools.lru_cache(maxsize=256)
-def _derivative(surrogate: Any) -> tuple[int, float, float] | None:
+def derivative_constants(surrogate: Any) -> tuple[int, float, float] | None:
     """A built-in surrogate as ``surrogate.glsl`` takes it: which one, scale and top; None for any other."""
     kind = type(surrogate)
     constants = _SURROGATES.get(kind.__qualname__) if kind.__module__ == _MODULE else None
@@ -46,8 +46,8 @@ def _derivative(surrogate: Any) -> tuple[int, float, float] | None:
     return code, float32(scale), float32(top)
 
 
-def _unknown_surrogate(*specs: Any, surrogate: Any, **attrs: Any) -> str | None:
-    if _derivative(surrogate) is not None:
+def unknown_surrogate(*specs: Any, surrogate: Any, **attrs: Any) -> str | None:
+    if derivative_constants(surrogate) is not None:
         return None
     return f"its shader has the built-in surrogates only, not {type(surrogate).__name__}"
 
@@ -63,7 +63,7 @@ def _constants(
     surrogate: Any,
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Specialisation constants and scalars that follow from the attributes alone."""
-    found = _derivative(surrogate)
+    found = derivative_constants(surrogate)
     assert found is not None
     code, scale, top = found
     numbers = (k, 1.0 - k, v_threshold, v_reset or 0.0)
@@ -129,7 +129,7 @@ def _recompute(
         notes = None if once else device.empty(((steps - 1) // unroll, n), "float32")
         g_time, x_time = g_s.strides[0] if g_s.strides else n, x.strides[0] if x.strides else n
         device.run_each(
-            "snn-multistep-recompute",
+            "snn-node-backward" if steps == 1 else "snn-multistep-recompute",
             n,
             (g_s, g_v, x, v, k_at),
             (g_x, g_v0, notes, partial),
@@ -262,4 +262,4 @@ KERNELS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     kernel.__name__: (kernel, FLOAT) for kernel in (*_FROM_H, *_FROM_X)
 }
 STRIDED = frozenset(kernel.__name__ for kernel in _FROM_X)
-DECLINES: dict[str, Callable[..., str | None]] = dict.fromkeys(KERNELS, _unknown_surrogate)
+DECLINES: dict[str, Callable[..., str | None]] = dict.fromkeys(KERNELS, unknown_surrogate)

@@ -137,7 +137,8 @@ def _rows(
         depth = lanes(rows, length, True)
         constants = (True, centred, weight is not None, bias is not None)
         groups = -(-rows // (256 >> depth))
-        device.run("norm-rows", groups, (x, weight, bias), (y,), (rows, length, depth, eps), constants)
+        shader = "norm-rows" if centred else "snn-rmsnorm"
+        device.run(shader, groups, (x, weight, bias), (y,), (rows, length, depth, eps), constants)
     return y
 
 

@@ -42,8 +42,9 @@ def _along(device: Any, x: DeviceArray, y: DeviceArray | None, axis: int, logari
     out: DeviceArray = device.empty(x.shape, "float32")
     if out.size:
         plan = _plan(x.shape, axis)
+        shader = "snn-softmax" if y is None and not logarithm else "softmax"
         device.run(
-            "softmax", plan.groups, (x, y), (out,), plan.scalars, (plan.along, y is not None, logarithm)
+            shader, plan.groups, (x, y), (out,), plan.scalars, (plan.along, y is not None, logarithm)
         )
     return out
 
