@@ -1,27 +1,28 @@
 #version 460
-// From the chunks of norm-sums.glsl to one result for each channel, and a table [4, C] for norm-apply.glsl:
-// centre, slope, shift and (backward) outer of y = outer g + slope (x - centre) + shift.
+// From the chunks of norm-sums.glsl to one result for each channel (of each step), and a table for norm-apply.glsl and
+// snn-bn-through-time.glsl: centre, slope, shift and (backward) outer of y = outer g + slope (x - centre) + shift.
 #include "common.glsl"
+#include "divide.glsl"
 #include "lanes.glsl"
 #include "moments.glsl"
 layout(local_size_x = 256) in;
 layout(constant_id = 1) const bool BACKWARD = false;
 layout(constant_id = 2) const bool WEIGHTED = false;
 layout(constant_id = 3) const bool BIASED = false;
+layout(constant_id = 4) const bool STEPPED = false;
 layout(push_constant) uniform PC {
     FloatIn partial; FloatIn centres; FloatIn var; FloatIn weight; FloatIn bias;  // forward the centres lie in x
-    FloatOut table; FloatOut first; FloatOut second; uint n; uint extent; uint places; uint splits; uint count; uint chunk;
-    uint lanes; float eps; float total;
+    Vec4Out table; FloatOut first; FloatOut second; uint n; uint extent; uint places; uint splits; uint count; uint chunk;
+    uint lanes; uint multiplier; uint shift; uint skip; float eps; float total;
 } pc;
 
 void forward(uint c, Moments all) {
-    float centre = pc.centres.d[c * pc.extent], variance = all.squares / pc.total;
+    uint skipped = STEPPED ? divide(c, pc.multiplier, pc.shift) * pc.skip : 0;
+    float centre = pc.centres.d[c * pc.extent + skipped], variance = all.squares / pc.total;
     float slope = (WEIGHTED ? pc.weight.d[c] : 1.0) / sqrt(variance + pc.eps);
     pc.first.d[c] = centre + all.mean;
     pc.second.d[c] = variance;
-    pc.table.d[c] = centre;
-    pc.table.d[pc.n + c] = slope;
-    pc.table.d[2 * pc.n + c] = (BIASED ? pc.bias.d[c] : 0.0) - all.mean * slope;
+    pc.table.d[c] = vec4(centre, slope, (BIASED ? pc.bias.d[c] : 0.0) - all.mean * slope, 0.0);
 }
 
 void backward(uint c, vec3 sums) {
@@ -30,10 +31,7 @@ void backward(uint c, vec3 sums) {
     float slope = -outer * inverse * along / pc.total;
     pc.first.d[c] = along;
     pc.second.d[c] = sums.x;
-    pc.table.d[c] = pc.centres.d[c];
-    pc.table.d[pc.n + c] = slope;
-    pc.table.d[2 * pc.n + c] = -outer * sums.x / pc.total - slope * rest;
-    pc.table.d[3 * pc.n + c] = outer;
+    pc.table.d[c] = vec4(pc.centres.d[c], slope, -outer * sums.x / pc.total - slope * rest, outer);
 }
 
 void main() {

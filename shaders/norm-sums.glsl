@@ -1,6 +1,7 @@
 #version 460
 // What batch normalisation needs to know of x [M, C, L], and backward of its gradient g, chunk by chunk. With ALONG a
 // result is a channel and its elements are those of axes 0 and 2; else a result is a place in [C, L], to be merged later.
+// With STEPPED there is an axis T before the others, and each of its steps has results of its own.
 //
 // Forward: mean and sum of squared distances from it, both of x less the channel's first element, so that nothing cancels.
 // Backward: sums of g, of g (x - mean) and of x - mean, which is not zero: the mean was rounded.
@@ -10,10 +11,11 @@
 #include "moments.glsl"
 layout(local_size_x = 256) in;
 layout(constant_id = 1) const bool BACKWARD = false;
+layout(constant_id = 2) const bool STEPPED = false;
 layout(push_constant) uniform PC {
     FloatIn x; FloatIn g; FloatIn mean; FloatOut partial; uint n; uint count; uint chunk; uint lanes; uint plane;
-    uint extent; uint multiplier; uint shift;
-} pc;
+    uint extent; uint multiplier; uint shift; uint step_multiplier; uint step_shift; uint skip;
+} pc;  // a step has that many results, its elements are `skip` more
 
 const uint EACH = 4;  // loads of an invocation in flight, of each array
 
@@ -68,7 +70,8 @@ void main() {
     if (split >= splits) return;
     uint i = group % tiles * width + column, begin = split * pc.chunk, end = min(begin + pc.chunk, pc.count);
     bool inside = i < pc.n;
-    uint base = ALONG ? i * pc.extent : i;
+    uint skipped = STEPPED ? divide(i, pc.step_multiplier, pc.step_shift) * pc.skip : 0;
+    uint base = (ALONG ? i * pc.extent : i) + skipped;
     uint channel = ALONG ? i : divide(i, pc.multiplier, pc.shift);
     uint at = i * splits + split, size = pc.n * splits;
     if (BACKWARD) {
@@ -79,7 +82,7 @@ void main() {
         [[unroll]] for (uint k = 0; k < 3; ++k) pc.partial.d[k * size + at] = sums[k];
     } else {
         Moments all = NO_MOMENTS;
-        if (inside) all = moments_of(base, pc.x.d[channel * pc.extent], begin, end);
+        if (inside) all = moments_of(base, pc.x.d[channel * pc.extent + skipped], begin, end);
         all = over_lanes(all);
         if (lane > 0 || !inside) return;
         pc.partial.d[at] = all.mean;

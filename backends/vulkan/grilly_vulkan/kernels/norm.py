@@ -2,7 +2,7 @@
 
 Batch normalisation reads x for the statistics and once more for the result, which is as little as can be; backward reads
 x and g twice. Between the two a small dispatch joins what the workgroups found and makes a table of each channel's
-factors.
+factors. :mod:`grilly_vulkan.kernels.norm_time` has it for many steps at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from grilly_vulkan.array import DeviceArray
 from grilly_vulkan.division import divisor
 from grilly_vulkan.kernels.reduce_plan import lanes, spread
 
-__all__ = ["DECLINES", "KERNELS", "STRIDED"]
+__all__ = ["DECLINES", "KERNELS", "STRIDED", "normalise"]
 
 Shape = tuple[int, ...]
 
@@ -26,15 +26,15 @@ _FEW = 16  # with fewer samples, a result for each place would be much of what i
 
 
 class _Plan(NamedTuple):
-    """How the statistics of ``[M, C, L]`` are spread.
+    """How the statistics of ``[T, M, C, L]`` are spread, a batch norm for each step.
 
     Attributes:
-        along: lanes lie along axes 0 and 2; else every place in ``[C, L]`` has its own result.
+        along: lanes lie along M and L; else every place in ``[C, L]`` has its own result.
         places: results of one channel.
         splits: chunks of each result.
         groups, sums: workgroups and numbers of the first dispatch.
         merge_groups, merge: the same of the second.
-        apply: numbers of the third.
+        apply: numbers of the third; the last two with an axis T only.
     """
 
     along: bool
@@ -49,27 +49,33 @@ class _Plan(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def _plan(shape: Shape) -> _Plan:
-    m, channels, extent = (1, 1, shape[0] * shape[2]) if shape[1] == 1 else shape
+    steps, m, channels, extent = shape
+    if channels == 1:
+        m, extent = 1, m * extent
     along = extent >= _RUN or (extent > 1 and m < _FEW)
     places = 1 if along else extent
-    results, count = channels * places, m * (extent if along else 1)
+    results, count = steps * channels * places, m * (extent if along else 1)
     depth = lanes(results, count, along)
     groups, splits, chunk = spread(results, count, depth)
-    each = places * splits
-    merge_depth = lanes(channels, each, True)
+    norms = steps * channels
+    merge_depth = lanes(norms, places * splits, True)
+    skip = (m - 1) * channels * extent
     return _Plan(
         along,
         places,
         splits,
         groups,
-        (results, count, chunk, depth, channels * extent, extent, *divisor(extent)),
-        -(-channels // (256 >> merge_depth)),
-        (channels, extent, places, splits, count, chunk, merge_depth),
-        (m * channels * extent, channels, *divisor(extent), *divisor(channels)),
+        (
+            *(results, count, chunk, depth, channels * extent, extent, *divisor(extent)),
+            *(*divisor(channels * places), skip),
+        ),
+        -(-norms // (256 >> merge_depth)),
+        (norms, extent, places, splits, count, chunk, merge_depth, *divisor(channels), skip),
+        (steps * m * channels * extent, channels, *divisor(extent), *divisor(channels), *divisor(m)),
     )
 
 
-def _normalise(
+def normalise(
     device: Any,
     g: DeviceArray | None,
     x: DeviceArray,
@@ -78,33 +84,41 @@ def _normalise(
     bias: DeviceArray | None,
     eps: float,
 ) -> tuple[DeviceArray, DeviceArray, DeviceArray]:
-    """Forward (``g`` is None) or backward: the result like x and two arrays ``[C]``."""
-    channels = x.shape[1]
-    y, first, second = (device.empty(shape, "float32") for shape in (x.shape, (channels,), (channels,)))
+    """Forward (``g`` is None) or backward of ``[M, C, L]`` or ``[T, M, C, L]``: the result and two arrays ``[..., C]``."""
+    stepped = len(x.shape) == 4
+    shape = x.shape if stepped else (1, *x.shape)
+    each = (*x.shape[:-3], x.shape[-2])
+    y, first, second = (
+        device.empty(x.shape, "float32"),
+        device.empty(each, "float32"),
+        device.empty(each, "float32"),
+    )
     if not y.size:
         return y, first, second
     backward = g is not None
     mean, var = statistics
-    plan = _plan(x.shape)
-    partial = device.empty((3 if backward else 2, channels * plan.places, plan.splits), "float32")
-    table = device.empty((4, channels), "float32")
-    device.run("norm-sums", plan.groups, (x, g, mean), (partial,), plan.sums, (plan.along, backward))
+    plan = _plan(shape)
+    partial = device.empty((3 if backward else 2, first.size * plan.places, plan.splits), "float32")
+    table = device.empty((first.size, 4), "float32")
+    constants = (plan.along, backward, stepped)
+    device.run("norm-sums", plan.groups, (x, g, mean), (partial,), plan.sums, constants)
     device.run(
         "norm-merge",
         plan.merge_groups,
         (partial, mean if backward else x, var, weight, bias),
         (table, first, second),
-        (*plan.merge, eps, float(x.size // channels)),
-        (True, backward, weight is not None, bias is not None),
+        (*plan.merge, eps, float(x.size // first.size)),
+        (True, backward, weight is not None, bias is not None, stepped),
     )
-    device.run_each("norm-apply", y.size, (x, g, table), (y,), plan.apply, (backward,))
+    shader, numbers = ("snn-bn-through-time", plan.apply) if stepped else ("norm-apply", plan.apply[:-2])
+    device.run_each(shader, y.size, (x, g, table), (y,), numbers, (backward,))
     return y, first, second
 
 
 def batch_norm(
     device: Any, x: DeviceArray, weight: DeviceArray | None, bias: DeviceArray | None, /, *, eps: float
 ) -> tuple[DeviceArray, DeviceArray, DeviceArray]:
-    return _normalise(device, None, x, (None, None), weight, bias, eps)
+    return normalise(device, None, x, (None, None), weight, bias, eps)
 
 
 def batch_norm_vjp(
@@ -118,7 +132,7 @@ def batch_norm_vjp(
     *,
     eps: float,
 ) -> tuple[DeviceArray, DeviceArray, DeviceArray]:
-    return _normalise(device, g, x, (mean, var), weight, None, eps)
+    return normalise(device, g, x, (mean, var), weight, None, eps)
 
 
 def _rows(
