@@ -24,6 +24,8 @@ from grilly_core.ops.neuron_vjp import if_multi_step_vjp, lif_multi_step_vjp, pl
 from grilly_core.ops.neuron_rules import (
     if_multi_step_recompute_vjp, lif_multi_step_recompute_vjp, plif_multi_step_recompute_vjp,
 )  # fmt: skip
+from grilly_core.ops.synapse import dual_timescale, stp_synapse, synapse_filter
+from grilly_core.ops.synapse_vjp import dual_timescale_vjp, stp_synapse_vjp, synapse_filter_vjp
 from grilly_core.ops.optim import adam_update, sgd_update
 from grilly_core.ops.plasticity import hebbian_update, stdp_trace, stdp_update
 from grilly_core.ops.legacy import continuous_to_spike, gif_neuron, lif_neuron, readout, surrogate_gradient

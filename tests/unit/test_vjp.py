@@ -16,9 +16,9 @@ from grilly_core.tensor import tensor
 pytestmark = pytest.mark.usefixtures("on_numpy")
 
 SPIKING = {
-    "spike", "if_step", "lif_step", "plif_step", "if_multi_step", "lif_multi_step", "plif_multi_step",
+    "spike", "if_step", "lif_step", "plif_step", "if_multi_step", "lif_multi_step", "plif_multi_step", "stp_synapse",
 }  # fmt: skip
-"""Their gradient is a surrogate's: test_vjp_neurons.py."""
+"""Their gradient is a surrogate's (test_vjp_neurons.py), or takes spikes as constant (test_vjp_synapse.py)."""
 
 ROWS = [
     pytest.param(name, case, id=f"{name}-{i}") for name, row in CASES.items() for i, case in enumerate(row)

@@ -217,6 +217,16 @@ CASES: dict[str, list[Case]] = {
         case(normal(3, 4), positive(4), axes=1, eps=1e-3),
         case(normal(2, 3, 4), None, axes=2, eps=1e-5),
     ],
+    "synapse_filter": [
+        case(normal(6, 2, 3), normal(2, 3), np.array(0.8), None),
+        case(normal(4, 3), normal(3), np.array(0.6), normal(2, 3)),
+        case(normal(3), normal(), np.array(0.9), normal(5)),
+        case(normal(1, 4), normal(4), np.array(0.7), normal(1, 4)),
+    ],
+    "dual_timescale": [
+        case(normal(5, 2, 3), normal(2, 3), normal(2, 3), *map(np.array, (0.6, 0.95, 0.5, -0.75))),
+        case(normal(1, 4), normal(4), normal(4), *map(np.array, (0.5, 0.9, 1.25, 0.5))),
+    ],
     "softmax": [case(normal(3, 4), axis=1), case(normal(2, 3, 2), axis=1)],
     "softmax_vjp": [case(normal(3, 4), positive(3, 4), axis=1), case(normal(2, 3), positive(2, 3), axis=0)],
     "log_softmax": [case(normal(3, 4), axis=0), case(normal(2, 3, 2), axis=2)],

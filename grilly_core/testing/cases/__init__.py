@@ -18,9 +18,10 @@ from grilly_core.testing.cases import (
     random,
     reduce,
     shape,
+    synapse,
 )
 
 __all__ = [
     "compare", "conv", "elementwise", "indexing", "legacy", "linalg", "loss", "neuron", "neuron_vjp", "norm", "norm_time",
-    "optim", "plasticity", "pool", "random", "reduce", "shape",
+    "optim", "plasticity", "pool", "random", "reduce", "shape", "synapse",
 ]  # fmt: skip
