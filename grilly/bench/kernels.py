@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import grilly
 from grilly_core import ops
+from grilly_core.ops.neuron_rules import keeps_potentials
+from grilly_core.surrogate import ATan
 from grilly_core.tensor import Tensor
 
 if TYPE_CHECKING:
     from grilly.bench.workloads import Bench
 
-__all__ = ["conv", "copy", "gemm"]
+__all__ = ["conv", "copy", "gemm", "neurons"]
 
 
 def _many(bench: Bench, call: Callable[[], Tensor]) -> dict[str, Any]:
@@ -33,9 +35,37 @@ def copy(bench: Bench) -> Iterator[dict[str, Any]]:
     """An elementwise op that reads and writes every element once: the roof of everything bound by memory."""
     steps, n = bench.sizes([(16, 16 << 20)], [(16, 1 << 20)], [(4, 1031)])[0]
     x = grilly.rand((steps, n))
-    figures = _many(bench, lambda: ops.neg(x))
-    rate = 2 * x.nbytes / figures["ms_median"] / 1e6
-    yield bench.line("copy", [steps, n], None, {**figures, "gb_per_s": round(rate, 1)})
+    yield _moved(bench, "copy", [steps, n], None, _many(bench, lambda: ops.neg(x)), 2 * x.nbytes)
+
+
+def neurons(bench: Bench) -> Iterator[dict[str, Any]]:
+    """Multi-step LIF forward without gradient, and backward: bandwidth over the bytes that each cannot do without.
+
+    Forward reads x and writes spikes; backward reads x (or the potentials) and the spikes' gradient, writes that of x;
+    both read and write one potential per neuron. Compare with ``copy``.
+    """
+    steps, n = bench.sizes([(16, 16 << 20)], [(16, 1 << 20)], [(4, 1031)])[0]
+    x, g, v = grilly.rand((steps, n)) * 1.5, grilly.rand((steps, n)), grilly.zeros(n)
+    model: dict[str, Any] = dict(k=0.5, v_threshold=1.0, v_reset=0.0, decay_input=True, detach_reset=False)
+    model["surrogate"] = ATan()
+    rate = ops.lif_multi_step(x, v, **model)[0].mean().item()
+    figures = _many(bench, lambda: ops.lif_multi_step(x, v, **model)[0])
+    yield _moved(bench, "lif_forward_kernel", [steps, n], rate, figures, 2 * x.nbytes + 2 * v.nbytes)
+    if keeps_potentials(ops.lif_multi_step, bench.backend):
+        h = ops.lif_multi_step(x, v, **model, save_h=True)[2]
+        figures = _many(bench, lambda: ops.lif_multi_step_vjp(g, None, None, h, **model)[0])
+    else:
+        figures = _many(bench, lambda: ops.lif_multi_step_recompute_vjp(g, None, x, v, **model)[0])
+    yield _moved(bench, "lif_backward_kernel", [steps, n], rate, figures, 3 * x.nbytes + v.nbytes)
+
+
+def _moved(
+    bench: Bench, name: str, shapes: list[int], rate: float | None, figures: dict[str, Any], nbytes: int
+) -> dict[str, Any]:
+    """A line with the bandwidth that ``nbytes`` a call make."""
+    return bench.line(
+        name, shapes, rate, {**figures, "gb_per_s": round(nbytes / figures["ms_median"] / 1e6, 1)}
+    )
 
 
 def gemm(bench: Bench) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 import grilly
 from grilly import functional as F
 from grilly import nn, optim
-from grilly.bench.kernels import conv, copy, gemm
+from grilly.bench.kernels import conv, copy, gemm, neurons
 from grilly.bench.overhead import overhead
 from grilly_core.backend import Backend
 from grilly_core.errors import DivergenceError
@@ -227,6 +227,7 @@ WORKLOADS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "linear_lif": linear_lif,
     "overhead": overhead,
     "copy": copy,
+    "neurons": neurons,
     "gemm": gemm,
     "conv": conv,
 }
