@@ -1,5 +1,7 @@
 """Layers, neurons, containers and surrogates."""
 
+from grilly.convert.converter import Converter
+from grilly.convert.voltage import VoltageScaler
 from grilly.nn import init
 from grilly.nn.container import ModuleList, MultiStepContainer, SeqToANNContainer, Sequential
 from grilly.nn.conv import (
@@ -42,10 +44,10 @@ from grilly_core.surrogate import (
 
 __all__ = [
     "ATan", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BaseNode", "BatchNorm1d", "BatchNorm2d",
-    "Conv1d", "Conv2d", "CrossEntropyLoss", "DeltaEncoder", "Dropout", "Erf", "FastSigmoid", "FirstSpikeLoss", "Flatten",
-    "HookHandle", "IFNode", "Identity", "LIFNode", "LatencyEncoder", "LayerNorm", "LeakyReLU", "Linear", "MSELoss",
-    "MaxPool1d", "MaxPool2d", "MembraneMSELoss", "Module", "ModuleList", "MultiStepContainer", "Parameter",
-    "ParametricLIFNode", "PiecewiseExp", "PiecewiseQuadratic", "PoissonEncoder", "RMSNorm", "RateCrossEntropyLoss",
-    "RateMSELoss", "ReLU", "Rect", "SeqToANNContainer", "Sequential", "Sigmoid", "Softmax", "StraightThrough", "SuperSpike",
-    "Surrogate", "TETLoss", "Tanh", "init",
+    "Conv1d", "Conv2d", "Converter", "CrossEntropyLoss", "DeltaEncoder", "Dropout", "Erf", "FastSigmoid",
+    "FirstSpikeLoss", "Flatten", "HookHandle", "IFNode", "Identity", "LIFNode", "LatencyEncoder", "LayerNorm",
+    "LeakyReLU", "Linear", "MSELoss", "MaxPool1d", "MaxPool2d", "MembraneMSELoss", "Module", "ModuleList",
+    "MultiStepContainer", "Parameter", "ParametricLIFNode", "PiecewiseExp", "PiecewiseQuadratic", "PoissonEncoder",
+    "RMSNorm", "RateCrossEntropyLoss", "RateMSELoss", "ReLU", "Rect", "SeqToANNContainer", "Sequential", "Sigmoid",
+    "Softmax", "StraightThrough", "SuperSpike", "Surrogate", "TETLoss", "Tanh", "VoltageScaler", "init",
 ]  # fmt: skip

@@ -24,7 +24,6 @@ COVERED = {"neuron", "encoder", "converter", "bntt", "tdbn", "tebn"}
 NOT_YET = {
     "attention": ("SpikingSelfAttention", "QKAttention"),
     "bntt": ("BatchNormThroughTime1d", "BatchNormThroughTime2d"),
-    "converter": ("Converter",),
     "neunorm": ("NeuNorm",),
     "stdp": ("stdp_update",),
     "synapse": ("SynapseFilter",),
@@ -44,6 +43,7 @@ def test_every_layer_of_the_cases_is_known() -> None:
         "IFNode",
         "LIFNode",
         "ParametricLIFNode",
+        "Converter",
         "latency_encode",
         *(layer for row in NOT_YET.values() for layer in row),
     }
@@ -117,19 +117,3 @@ def test_a_batch_norm_per_step(name: str, dtype: str, backend: str) -> None:
     for running in ("running_mean", "running_var"):
         found = np.stack([getattr(norm, running).numpy() for norm in norms])
         close(found, case[running], dtype, running)
-
-
-@pytest.mark.parametrize("backend", backend_params())
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("name", params("converter"))
-def test_the_network_that_is_converted(name: str, dtype: str, backend: str) -> None:
-    ready(dtype, backend)
-    case = load(name)
-    weights = [case[f"p_{i}_weight"] for i in (0, 2, 4)]
-    layers: list[Any] = []
-    for weight in weights:
-        layers += [nn.Linear(weight.shape[1], weight.shape[0]), nn.ReLU()]
-    net: Any = nn.Sequential(*layers[:-1])
-    net.to(backend, dtype=dtype)
-    net.load_state_dict({key: case[f"p_{key.replace('.', '_')}"].astype(dtype) for key in net.state_dict()})
-    close(net(tensor(case["x"].astype(dtype), backend=backend)), case["y_ann"], dtype, "y")
