@@ -1,6 +1,7 @@
 // One neuron backwards: what both gradients through time, from saved potentials and from the input, are made of.
 #include "neuron.glsl"
 #include "surrogate.glsl"
+#include "group-sum.glsl"
 layout(constant_id = 3) const bool DETACH = false;
 layout(constant_id = 4) const uint SURROGATE = 0;
 layout(constant_id = 5) const bool EXACT = false;  // T is UNROLL: one round
@@ -19,15 +20,3 @@ float potential_gradient(float g_s, float carried, float h, float threshold, flo
 
 // The derivative of H by k; `before` is the potential before the charge.
 float rate_gradient(float x, float before, float r) { return KIND == 1 ? x - (before - r) : -(before - r); }
-
-// The sum over the workgroup, the same bits every time; every invocation must come here.
-shared float group_parts[256];
-float group_sum(float part) {
-    uint i = gl_LocalInvocationIndex;
-    group_parts[i] = part;
-    [[unroll]] for (uint half_size = 128; half_size > 0; half_size >>= 1) {
-        barrier();
-        if (i < half_size) group_parts[i] += group_parts[i + half_size];
-    }
-    return group_parts[0];  // the first invocation wrote it
-}
