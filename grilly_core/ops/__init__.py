@@ -15,7 +15,7 @@ from grilly_core.ops.indexing import gather, getitem, scatter_add
 from grilly_core.ops.linalg import dot, linear, matmul
 from grilly_core.ops.conv import conv1d, conv2d, conv2d_input_vjp, conv2d_weight_vjp
 from grilly_core.ops.pool import adaptive_avg_pool2d, avg_pool2d, avg_pool2d_vjp, max_pool2d, max_pool2d_vjp
-from grilly_core.ops.norm import batch_norm, batch_norm_vjp, layer_norm, rms_norm
+from grilly_core.ops.norm import batch_norm, batch_norm_infer, batch_norm_vjp, layer_norm, moving_average, rms_norm
 from grilly_core.ops.norm_time import bn_through_time, bn_through_time_vjp, neunorm_multi_step, neunorm_multi_step_vjp
 from grilly_core.ops.loss import cross_entropy, log_softmax, log_softmax_vjp, mse_loss, one_hot, softmax, softmax_vjp
 from grilly_core.ops.random import random_bits, uniform_from_bits

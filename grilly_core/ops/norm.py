@@ -9,18 +9,20 @@ from grilly_core.errors import ArgumentError, ShapeError
 from grilly_core.op import composite
 from grilly_core.tensor import Tensor
 
-__all__ = ["batch_norm", "batch_norm_vjp", "layer_norm", "rms_norm"]
+__all__ = [
+    "batch_norm", "batch_norm_infer", "batch_norm_vjp", "layer_norm", "moving_average", "rms_norm",
+]  # fmt: skip
 
 _AXES = (0, 2)
 
 
-def _check(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> None:
+def _check(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, filled: bool = True) -> None:
     if x.ndim != 3:
         raise ShapeError(f"needs [M, C, L], got {x.shape}")
     for name, parameter in (("weight", weight), ("bias", bias)):
         if parameter is not None and parameter.shape != (x.shape[1],):
             raise ShapeError(f"{name} {parameter.shape} does not fit {x.shape[1]} channels")
-    if x.shape[0] * x.shape[2] == 0:
+    if filled and x.shape[0] * x.shape[2] == 0:
         raise ShapeError(f"no values to take statistics of in {x.shape}")
     if not eps > 0:
         raise ArgumentError(f"eps must be above 0, got {eps}")
@@ -78,6 +80,32 @@ def batch_norm_vjp(
     scale = inverse if weight is None else inverse * weight
     gx = (g - _column(gb * (1.0 / count)) - xh * _column(gw * (1.0 / count))) * _column(scale)
     return gx, gw, gb
+
+
+@composite()
+def batch_norm_infer(
+    x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, /, *, eps: float
+) -> Tensor:
+    """``batch_norm`` with given statistics: ``(x - mean) / sqrt(var + eps) weight + bias``.
+
+    Shapes: x ``[M, C, L]``, all others ``[C]``; result ``[M, C, L]``.
+    """
+    _check(x, weight, bias, eps, filled=False)
+    if mean.shape != (x.shape[1],) or var.shape != mean.shape:
+        raise ShapeError(f"mean {mean.shape} and variance {var.shape} do not fit {x.shape[1]} channels")
+    scale = 1.0 / (var + eps).sqrt()
+    if weight is not None:
+        scale = scale * weight
+    y = (x - _column(mean)) * _column(scale)
+    return y if bias is None else y + _column(bias)
+
+
+@composite(differentiable=False)
+def moving_average(old: Tensor, new: Tensor, /, *, momentum: float, gain: float = 1.0) -> Tensor:
+    """``(1 - momentum) old + momentum gain new``: running statistics, one step on."""
+    if old.shape != new.shape:
+        raise ShapeError(f"shapes {old.shape} and {new.shape} differ")
+    return old * (1.0 - momentum) + new * (momentum * gain)
 
 
 def _normalise(x: Tensor, axes: int, eps: float, centre: bool) -> Tensor:

@@ -110,6 +110,8 @@ _VALUES = {
     "mse_loss": Tolerance(1e-6, 1e-6),
     # A variance of 0 lets 1 / sqrt(eps) amplify the roundings before it.
     "batch_norm": _NORM,
+    "batch_norm_infer": _NORM,
+    "moving_average": Tolerance(1e-6, 1e-6),
     "batch_norm_vjp": Tolerance(1e-4, 1e-5, whole=True),
     "bn_through_time": _NORM,
     "bn_through_time_vjp": Tolerance(1e-4, 1e-5, whole=True),

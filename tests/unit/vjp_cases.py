@@ -204,6 +204,10 @@ CASES: dict[str, list[Case]] = {
         case(normal(3, 2, 2), positive(2), None, eps=1e-5),
         case(normal(3, 2, 2), None, None, eps=1e-5),
     ],
+    "batch_norm_infer": [
+        case(normal(4, 3, 5), normal(3), positive(3), positive(3), normal(3), eps=1e-3),
+        case(normal(3, 2, 2), normal(2), positive(2), None, None, eps=1e-3),
+    ],
     "batch_norm_vjp": [
         case(normal(3, 2, 4), normal(3, 2, 4), normal(2), positive(2), positive(2), eps=1e-3),
         case(normal(3, 2, 4), normal(3, 2, 4), normal(2), positive(2), None, eps=1e-3),

@@ -47,6 +47,24 @@ def batch_norm_vjp(draw: DrawFn, op: Op, wanted: Wanted) -> Case:
     return Case(op, args, {"eps": _eps(draw, x, (0, 2), True)})
 
 
+@case_of(ops.batch_norm_infer)
+def batch_norm_infer(draw: DrawFn, op: Op, wanted: Wanted) -> Case:
+    """With statistics that need not be those of x."""
+    shape, dtype = draw(st.sampled_from(_FOLDED)), draw(wanted.floats())
+    c = shape[1:2]
+    statistics = draw(grid(c, dtype)), draw(grid(c, dtype, low=0.25))
+    args = (draw(grid(shape, dtype)), *statistics, _parameter(draw, c, dtype), _parameter(draw, c, dtype))
+    return Case(op, args, {"eps": draw(st.sampled_from((1e-5, 0.25)))})
+
+
+@case_of(ops.moving_average)
+def moving_average(draw: DrawFn, op: Op, wanted: Wanted) -> Case:
+    """Any shape."""
+    shape, dtype = draw(shapes(0, 3)), draw(wanted.floats())
+    attrs = {"momentum": draw(st.sampled_from((0.1, 0.25, 1.0))), "gain": draw(st.sampled_from((1.0, 1.25)))}
+    return Case(op, (draw(grid(shape, dtype)), draw(grid(shape, dtype))), attrs)
+
+
 def _sample(draw: DrawFn, wanted: Wanted, centre: bool) -> tuple[np.ndarray, tuple[int, ...], dict[str, Any]]:
     shape, dtype = draw(shapes(1, 4, empty=False)), draw(wanted.floats())
     axes = draw(st.integers(1, len(shape)))
@@ -76,6 +94,9 @@ misuse(ops.batch_norm, ShapeError, _X, _W, None)
 misuse(ops.batch_norm, ShapeError, _X, None, _W)
 misuse(ops.batch_norm, ShapeError, _X[:0], None, None)
 misuse(ops.batch_norm, ArgumentError, _X, None, None, eps=0.0)
+misuse(ops.batch_norm_infer, ShapeError, _X, _W, _W, None, None, eps=1e-5)
+misuse(ops.batch_norm_infer, ArgumentError, _X, _W[:3], _W[:3], None, None, eps=0.0)
+misuse(ops.moving_average, ShapeError, _X, _X[0], momentum=0.5)
 misuse(ops.batch_norm_vjp, ShapeError, _X, _X[0], _W[:3], _W[:3], None, eps=1e-5)
 misuse(ops.batch_norm_vjp, ShapeError, _X, _X, _W[:3], _W[:3], _W, eps=1e-5)
 misuse(ops.layer_norm, ShapeError, _X, _W[:3], None)

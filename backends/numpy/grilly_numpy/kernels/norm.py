@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grilly_numpy.kernels.scratch import Scratch
+from grilly_numpy.memory import empty
 from grilly_numpy.threads import parallel_for
 
 __all__ = ["KERNELS", "batch_norm", "batch_norm_vjp", "normalise", "normalise_vjp"]
@@ -172,15 +173,53 @@ def normalise(
         factors = _column(factor, x)
         shifts = _column((0.0 if bias is None else bias.astype(np.float64)) - rest * factor, x)
 
+    _apply(x, centre, factors, shifts, blocks, y)
+    return mean.astype(x.dtype), var.astype(x.dtype)
+
+
+def _apply(
+    x: Array, centre: Array | None, factors: Array, shifts: Array | None, blocks: list[_Block], y: Array
+) -> None:
+    """``(x - centre) factors + shifts`` into ``y``, a block at a time on the threads."""
+
     def body(i: int) -> None:
         block = blocks[i]
         out = y[block]
         source = x[block] if centre is None else np.subtract(x[block], centre[block.channels, None], out=out)
         np.multiply(source, factors[block.channels], out=out)
-        out += shifts[block.channels]
+        if shifts is not None:
+            out += shifts[block.channels]
 
-    parallel_for(len(blocks), body)
-    return mean.astype(x.dtype), var.astype(x.dtype)
+    with np.errstate(all="ignore"):
+        parallel_for(len(blocks), body)
+
+
+def batch_norm_infer(
+    device: object,
+    x: Array,
+    mean: Array,
+    var: Array,
+    weight: Array | None,
+    bias: Array | None,
+    /,
+    *,
+    eps: float,
+) -> Array:
+    """:func:`batch_norm` with given statistics."""
+    x = np.ascontiguousarray(x)
+    y = empty(x.shape, x.dtype)
+    with np.errstate(all="ignore"):
+        factor = x.dtype.type(1.0) / np.sqrt(var + x.dtype.type(eps))
+        if weight is not None:
+            factor = factor * weight
+    _apply(x, mean, factor[:, None], None if bias is None else bias[:, None], _blocks(x), y)
+    return y
+
+
+def moving_average(device: object, old: Array, new: Array, /, *, momentum: float, gain: float) -> Array:
+    kind = old.dtype.type
+    with np.errstate(all="ignore"):
+        return np.asarray(old * kind(1.0 - momentum) + new * kind(momentum * gain))
 
 
 def batch_norm_vjp(
@@ -246,4 +285,6 @@ def normalise_vjp(
     return along.astype(x.dtype), total.astype(x.dtype)
 
 
-KERNELS = {"batch_norm": batch_norm, "batch_norm_vjp": batch_norm_vjp}
+KERNELS = {
+    kernel.__name__: kernel for kernel in (batch_norm, batch_norm_infer, batch_norm_vjp, moving_average)
+}

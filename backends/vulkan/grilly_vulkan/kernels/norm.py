@@ -135,6 +135,36 @@ def batch_norm_vjp(
     return normalise(device, g, x, (mean, var), weight, None, eps)
 
 
+def batch_norm_infer(
+    device: Any,
+    x: DeviceArray,
+    mean: DeviceArray,
+    var: DeviceArray,
+    weight: DeviceArray | None,
+    bias: DeviceArray | None,
+    /,
+    *,
+    eps: float,
+) -> DeviceArray:
+    y: DeviceArray = device.empty(x.shape, "float32")
+    if y.size:
+        channels, extent = x.shape[1:]
+        scalars = (y.size, channels, eps, *divisor(extent), *divisor(channels))
+        constants = (weight is not None, bias is not None)
+        device.run_each("norm-infer", y.size, (x, mean, var, weight, bias), (y,), scalars, constants)
+    return y
+
+
+def moving_average(
+    device: Any, old: DeviceArray, new: DeviceArray, /, *, momentum: float, gain: float
+) -> DeviceArray:
+    out: DeviceArray = device.empty(old.shape, "float32")
+    if out.size:
+        scalars = (out.size, 1.0 - momentum, momentum * gain)
+        device.run_each("moving-average", out.size, (old, new), (out,), scalars)
+    return out
+
+
 def _rows(
     device: Any,
     x: DeviceArray,
@@ -188,7 +218,8 @@ def _long(x: Any, *parameters: Any, axes: int, eps: float) -> str | None:
 
 
 KERNELS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
-    kernel.__name__: (kernel, FLOAT) for kernel in (batch_norm, batch_norm_vjp, layer_norm, rms_norm)
+    kernel.__name__: (kernel, FLOAT)
+    for kernel in (batch_norm, batch_norm_infer, batch_norm_vjp, layer_norm, moving_average, rms_norm)
 }
 STRIDED: frozenset[str] = frozenset()
 DECLINES: dict[str, Callable[..., str | None]] = {"layer_norm": _long, "rms_norm": _long}
