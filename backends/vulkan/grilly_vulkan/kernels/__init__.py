@@ -30,6 +30,7 @@ from grilly_vulkan.kernels import (
     reduce,
     shape,
     softmax,
+    synapse,
 )
 
 __all__ = ["kernels"]
@@ -81,6 +82,7 @@ for _module in (
     reduce,
     shape,
     softmax,
+    synapse,
 ):
     for _name, (_function, _dtypes) in _module.KERNELS.items():
         _kernel = _function if _name in _module.STRIDED else _row_major(_function)
