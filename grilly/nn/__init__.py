@@ -15,6 +15,7 @@ from grilly.nn.conv import (
     MaxPool2d,
 )
 from grilly.nn.encode import DeltaEncoder, LatencyEncoder, PoissonEncoder
+from grilly.nn.legacy import LIFNeuron, SNNLayer
 from grilly.nn.linear import Dropout, Flatten, Identity, LeakyReLU, Linear, ReLU, Softmax, Tanh
 from grilly.nn.loss import (
     CrossEntropyLoss,
@@ -29,6 +30,8 @@ from grilly.nn.module import HookHandle, Module
 from grilly.nn.neuron import BaseNode, IFNode, LIFNode, ParametricLIFNode
 from grilly.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from grilly.nn.parameter import Parameter
+from grilly.nn.plasticity import HebbianLayer, STDPLayer
+from grilly.nn.stdp_learner import STDPLearner
 from grilly_core.surrogate import (
     ATan,
     Erf,
@@ -43,11 +46,12 @@ from grilly_core.surrogate import (
 )
 
 __all__ = [
-    "ATan", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BaseNode", "BatchNorm1d", "BatchNorm2d",
-    "Conv1d", "Conv2d", "Converter", "CrossEntropyLoss", "DeltaEncoder", "Dropout", "Erf", "FastSigmoid",
-    "FirstSpikeLoss", "Flatten", "HookHandle", "IFNode", "Identity", "LIFNode", "LatencyEncoder", "LayerNorm",
-    "LeakyReLU", "Linear", "MSELoss", "MaxPool1d", "MaxPool2d", "MembraneMSELoss", "Module", "ModuleList",
-    "MultiStepContainer", "Parameter", "ParametricLIFNode", "PiecewiseExp", "PiecewiseQuadratic", "PoissonEncoder",
-    "RMSNorm", "RateCrossEntropyLoss", "RateMSELoss", "ReLU", "Rect", "SeqToANNContainer", "Sequential", "Sigmoid",
-    "Softmax", "StraightThrough", "SuperSpike", "Surrogate", "TETLoss", "Tanh", "VoltageScaler", "init",
+    "ATan", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BaseNode", "BatchNorm1d",
+    "BatchNorm2d", "Conv1d", "Conv2d", "Converter", "CrossEntropyLoss", "DeltaEncoder", "Dropout", "Erf", "FastSigmoid",
+    "FirstSpikeLoss", "Flatten", "HebbianLayer", "HookHandle", "IFNode", "Identity", "LIFNeuron", "LIFNode",
+    "LatencyEncoder", "LayerNorm", "LeakyReLU", "Linear", "MSELoss", "MaxPool1d", "MaxPool2d", "MembraneMSELoss",
+    "Module", "ModuleList", "MultiStepContainer", "Parameter", "ParametricLIFNode", "PiecewiseExp",
+    "PiecewiseQuadratic", "PoissonEncoder", "RMSNorm", "RateCrossEntropyLoss", "RateMSELoss", "ReLU", "Rect",
+    "SNNLayer", "STDPLayer", "STDPLearner", "SeqToANNContainer", "Sequential", "Sigmoid", "Softmax", "StraightThrough",
+    "SuperSpike", "Surrogate", "TETLoss", "Tanh", "VoltageScaler", "init",
 ]  # fmt: skip

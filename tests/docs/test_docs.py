@@ -86,7 +86,9 @@ def test_the_table_names_what_there_is() -> None:
     }
     assert named("losses") | named("encoders") >= functions
     assert named("losses") - functions == kinds["losses"]
-    modules = named("layers") | named("norms") | named("containers") | named("encoders") - functions
+    plastic = named("plasticity") - {"STDPLearner", "stdp_update", "hebbian_update"}
+    assert plastic <= kinds["modules"] and {"stdp_update", "hebbian_update"} <= set(F.__all__)
+    modules = plastic | named("layers") | named("norms") | named("containers") | named("encoders") - functions
     assert modules | named("activations") - {"sigmoid", "Sigmoid"} == kinds["modules"]
 
 
