@@ -32,6 +32,7 @@ from grilly.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from grilly.nn.parameter import Parameter
 from grilly.nn.plasticity import HebbianLayer, STDPLayer
 from grilly.nn.stdp_learner import STDPLearner
+from grilly.nn.synapse import DualTimescaleSynapse, STPSynapse, SynapseFilter
 from grilly_core.surrogate import (
     ATan,
     Erf,
@@ -47,11 +48,12 @@ from grilly_core.surrogate import (
 
 __all__ = [
     "ATan", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BaseNode", "BatchNorm1d",
-    "BatchNorm2d", "Conv1d", "Conv2d", "Converter", "CrossEntropyLoss", "DeltaEncoder", "Dropout", "Erf", "FastSigmoid",
-    "FirstSpikeLoss", "Flatten", "HebbianLayer", "HookHandle", "IFNode", "Identity", "LIFNeuron", "LIFNode",
-    "LatencyEncoder", "LayerNorm", "LeakyReLU", "Linear", "MSELoss", "MaxPool1d", "MaxPool2d", "MembraneMSELoss",
-    "Module", "ModuleList", "MultiStepContainer", "Parameter", "ParametricLIFNode", "PiecewiseExp",
-    "PiecewiseQuadratic", "PoissonEncoder", "RMSNorm", "RateCrossEntropyLoss", "RateMSELoss", "ReLU", "Rect",
-    "SNNLayer", "STDPLayer", "STDPLearner", "SeqToANNContainer", "Sequential", "Sigmoid", "Softmax", "StraightThrough",
-    "SuperSpike", "Surrogate", "TETLoss", "Tanh", "VoltageScaler", "init",
+    "BatchNorm2d", "Conv1d", "Conv2d", "Converter", "CrossEntropyLoss", "DeltaEncoder", "Dropout",
+    "DualTimescaleSynapse", "Erf", "FastSigmoid", "FirstSpikeLoss", "Flatten", "HebbianLayer", "HookHandle", "IFNode",
+    "Identity", "LIFNeuron", "LIFNode", "LatencyEncoder", "LayerNorm", "LeakyReLU", "Linear", "MSELoss", "MaxPool1d",
+    "MaxPool2d", "MembraneMSELoss", "Module", "ModuleList", "MultiStepContainer", "Parameter", "ParametricLIFNode",
+    "PiecewiseExp", "PiecewiseQuadratic", "PoissonEncoder", "RMSNorm", "RateCrossEntropyLoss", "RateMSELoss", "ReLU",
+    "Rect", "SNNLayer", "STDPLayer", "STDPLearner", "STPSynapse", "SeqToANNContainer", "Sequential", "Sigmoid",
+    "Softmax", "StraightThrough", "SuperSpike", "Surrogate", "SynapseFilter", "TETLoss", "Tanh", "VoltageScaler",
+    "init",
 ]  # fmt: skip
