@@ -61,6 +61,18 @@ def test_seq_to_ann_container() -> None:
     assert output.shape == (4, 2, 64, 8, 8)
 
 
+def test_synapses() -> None:
+    x_temporal = np.stack([x] * 4)
+    # Basic synapse with delay
+    synapse = nn.SynapseFilter(tau_syn=5.0)
+    # Short-term plasticity
+    stp = nn.STPSynapse(tau_d=200.0, tau_f=20.0, U=0.2)
+    # Dual timescale (fast + slow)
+    dual = nn.DualTimescaleSynapse(tau_fast=5.0, tau_slow=50.0)
+    for layer in (synapse, stp, dual):
+        assert nn.MultiStepContainer(layer)(x_temporal).shape == x_temporal.shape
+
+
 def test_functional() -> None:
     import grilly.functional as F
 

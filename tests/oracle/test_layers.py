@@ -19,13 +19,12 @@ from grilly_core import selection
 from grilly_core.ops import stack
 from grilly_core.tensor import tensor
 
-COVERED = {"neuron", "stdp", "encoder", "converter", "bntt", "tdbn", "tebn"}
+COVERED = {"neuron", "stdp", "encoder", "converter", "bntt", "synapse", "tdbn", "tebn"}
 
 NOT_YET = {
     "attention": ("SpikingSelfAttention", "QKAttention"),
     "bntt": ("BatchNormThroughTime1d", "BatchNormThroughTime2d"),
     "neunorm": ("NeuNorm",),
-    "synapse": ("SynapseFilter",),
     "tdbn": ("ThresholdDependentBatchNorm1d", "ThresholdDependentBatchNorm2d"),
     "tebn": ("TemporalEffectiveBatchNorm1d", "TemporalEffectiveBatchNorm2d"),
     "twa": ("TemporalWiseAttention",),
@@ -43,6 +42,7 @@ def test_every_layer_of_the_cases_is_known() -> None:
         "LIFNode",
         "ParametricLIFNode",
         "Converter",
+        "SynapseFilter",
         "latency_encode",
         "stdp_update",
         *(layer for row in NOT_YET.values() for layer in row),
