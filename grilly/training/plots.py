@@ -13,23 +13,25 @@ from grilly import functional as F
 from grilly._extras import import_extra
 from grilly.data import Dataset
 from grilly.io import write_bytes_atomic
-from grilly.nn import Module
+from grilly.monitor import OutputMonitor
 from grilly.training.evaluation import inference
 from grilly.training.network import Classifier
-from grilly_core.tensor import Tensor
+from grilly.viz import raster
+from grilly.viz.axes import GREY, RED
 
 __all__ = ["plot_curves", "plot_raster"]
 
-_TRAIN, _TEST, _RATE, _GREY = "#4c78a8", "#e45756", "#54a24b", "#9a9a9a"
+_TRAIN, _TEST, _RATE = "#4c78a8", RED, "#54a24b"
 _SAMPLES, _NEURONS = 10, 64
 
 
-def plot_curves(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
+def plot_curves(path: Path, history: Sequence[Mapping[str, Any]], spiking: bool = True) -> None:
     """Loss, accuracy and firing rates over the epochs, as a PNG.
 
     Args:
         path: the file.
         history: one record per epoch, as ``metrics.json`` holds.
+        spiking: whether its rates are of spikes; else of ReLUs above 0.
     """
     figure = _figure((12.0, 3.6))
     loss, accuracy, rates = figure.subplots(1, 3)
@@ -49,7 +51,7 @@ def plot_curves(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
     for layer, shade in zip(history[0]["firing_rates"], shades, strict=True):
         values = [100 * record["firing_rates"][layer] for record in history]
         rates.plot(epochs, values, label=layer, color=_RATE, alpha=float(shade), **style)
-    rates.set_ylabel("firing rate (% of neurons per step)")
+    rates.set_ylabel("firing rate (% of neurons per step)" if spiking else "ReLUs above 0 (%)")
     rates.set_ylim(bottom=0)
     rates.legend(frameon=False)
     for axes in (loss, accuracy, rates):
@@ -79,12 +81,12 @@ def plot_raster(path: Path, network: Classifier, data: Dataset) -> None:
     rows = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     steps = next(iter(spikes.values())).shape[0]
     if images:
-        _thumbnails(rows[0], data.x_test[chosen], steps)
+        _thumbnails(rows[0], data.x_test[chosen])
     for axes, (name, trains) in zip(rows[images:], spikes.items(), strict=True):
         _layer(axes, f"{name}\n{type(network.spiking_layers()[name]).__name__}", trains)
     rows[0].set_title(f"{data.name}: spikes of a test sample of each class, {steps} steps each", fontsize=11)
-    rows[-1].set_xlim(0, steps * len(chosen))
-    rows[-1].set_xticks([steps * (i + 0.5) for i in range(len(chosen))])
+    rows[-1].set_xlim(-0.5, steps * len(chosen) - 0.5)
+    rows[-1].set_xticks([steps * (i + 0.5) - 0.5 for i in range(len(chosen))])
     texts = [f"class {label}\npredicted {said}" for label, said in zip(labels, predicted, strict=True)]
     rows[-1].set_xticklabels(texts)
     for text, label, said in zip(rows[-1].get_xticklabels(), labels, predicted, strict=True):
@@ -112,50 +114,30 @@ def _one_of_each_class(y: np.ndarray) -> np.ndarray:
 
 def _record(network: Classifier, x: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Spikes ``[T, N, neurons]`` of each layer, and the classes predicted."""
-    spikes: dict[str, np.ndarray] = {}
-
-    def note(name: str) -> Any:
-        def hook(node: Module, args: tuple[Any, ...], output: Tensor) -> None:
-            spikes[name] = output.numpy().reshape(*output.shape[:2], -1)
-
-        return hook
-
-    handles = [node.register_forward_hook(note(name)) for name, node in network.spiking_layers().items()]
-    try:
-        with inference(network):
-            F.reset_net(network)
-            batch = np.ascontiguousarray(x.swapaxes(0, 1)) if network.description.temporal else x
-            predicted = network(batch).argmax(1).numpy()
-    finally:
-        for handle in handles:
-            handle.remove()
+    with OutputMonitor(network, max_steps=None) as monitor, inference(network):
+        F.reset_net(network)
+        batch = np.ascontiguousarray(x.swapaxes(0, 1)) if network.description.temporal else x
+        predicted = network(batch).argmax(1).numpy()
+    spikes = {name: monitor.sequence(name).flatten(2).numpy() for name in monitor.layers}
     return spikes, predicted
 
 
 def _layer(axes: Any, name: str, trains: np.ndarray) -> None:
     """A panel: one row per neuron, a tick per spike, samples side by side."""
     steps, samples, neurons = trains.shape
-    shown = np.linspace(0, neurons - 1, min(neurons, _NEURONS)).round().astype(int)
-    raster = trains[:, :, shown].transpose(2, 1, 0).reshape(len(shown), samples * steps)
-    neuron, time = np.nonzero(raster)
-    axes.vlines(time + 0.5, neuron + 0.1, neuron + 0.9, color="black", linewidth=_line_width(samples * steps))
+    raster(trains.swapaxes(0, 1).reshape(samples * steps, neurons), axes, max_neurons=_NEURONS)
     for boundary in range(1, samples):
-        axes.axvline(boundary * steps, color=_GREY, linewidth=0.8)
-    axes.set_ylim(0, len(shown))
+        axes.axvline(boundary * steps - 0.5, color=GREY, linewidth=0.8)
     axes.set_yticks([])
-    of = f"{neurons} neurons" if len(shown) == neurons else f"{len(shown)} of {neurons} neurons"
+    axes.set_xlabel("")
+    of = f"{neurons} neurons" if neurons <= _NEURONS else f"{_NEURONS} of {neurons} neurons"
     axes.set_ylabel(f"{name}\n{of}", fontsize=8)
     axes.text(1.005, 0.5, f"{trains.mean():.1%}\nfiring", transform=axes.transAxes, va="center", fontsize=8)
 
 
-def _line_width(steps: int) -> float:
-    return float(np.clip(300 / steps, 0.5, 3.0))
-
-
-def _thumbnails(axes: Any, images: np.ndarray, steps: int) -> None:
+def _thumbnails(axes: Any, images: np.ndarray) -> None:
     """The input images above their stretch of time."""
     axes.set_ylim(0, 1)
-    axes.set_xlim(0, steps * len(images))
     axes.axis("off")
     for i, image in enumerate(images):
         box = axes.inset_axes(((i + 0.1) / len(images), 0.0, 0.8 / len(images), 1.0))

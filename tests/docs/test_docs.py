@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import grilly.functional as F
-from grilly import nn, optim
+from grilly import monitor, nn, optim, viz
 from grilly.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +96,7 @@ def test_the_table_names_what_there_is() -> None:
 def test_functions_and_optimisers_named_in_the_table_exist() -> None:
     assert named("training") - {"DataLoader"} <= set(optim.__all__)
     assert named("over time") <= set(F.__all__)
+    assert named("looking inside") | {"Monitor"} == {*monitor.__all__, *viz.__all__}
     assert {"cross_entropy", "mse_loss", "sigmoid"} <= set(F.__all__)
 
 
