@@ -294,9 +294,17 @@ def rerun_rule(
     return [leaf.grad if leaf is not None else None for leaf in leaves]
 
 
+_VIEWS = 4  # slices and reshapes that may lie between a state and the op that made it
+
+
 def graph_is_freed(tensor: Tensor | None) -> bool:
-    """Whether backward has already used the graph that made ``tensor`` (its node or one of its parents)."""
+    """Whether backward has already used the graph that made ``tensor``: its node, its parents, or those behind views."""
     node = None if tensor is None else tensor._node
-    if node is None:
-        return False
-    return node.freed or any(type(edge) is tuple and edge[0].freed for edge in node.edges)
+    for _ in range(_VIEWS):
+        if node is None:
+            return False
+        parents = [edge[0] for edge in node.edges if type(edge) is tuple]
+        if node.freed or any(parent.freed for parent in parents):
+            return True
+        node = parents[0] if len(parents) == 1 else None
+    return False

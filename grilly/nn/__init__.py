@@ -27,8 +27,17 @@ from grilly.nn.loss import (
     TETLoss,
 )
 from grilly.nn.module import HookHandle, Module
+from grilly.nn.neunorm import NeuNorm
 from grilly.nn.neuron import BaseNode, IFNode, LIFNode, ParametricLIFNode
 from grilly.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
+from grilly.nn.norm_time import (
+    BatchNormThroughTime1d,
+    BatchNormThroughTime2d,
+    TemporalEffectiveBatchNorm1d,
+    TemporalEffectiveBatchNorm2d,
+    ThresholdDependentBatchNorm1d,
+    ThresholdDependentBatchNorm2d,
+)
 from grilly.nn.parameter import Parameter
 from grilly.nn.plasticity import HebbianLayer, STDPLayer
 from grilly.nn.stdp_learner import STDPLearner
@@ -48,12 +57,14 @@ from grilly_core.surrogate import (
 
 __all__ = [
     "ATan", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BaseNode", "BatchNorm1d",
-    "BatchNorm2d", "Conv1d", "Conv2d", "Converter", "CrossEntropyLoss", "DeltaEncoder", "Dropout",
-    "DualTimescaleSynapse", "Erf", "FastSigmoid", "FirstSpikeLoss", "Flatten", "HebbianLayer", "HookHandle", "IFNode",
-    "Identity", "LIFNeuron", "LIFNode", "LatencyEncoder", "LayerNorm", "LeakyReLU", "Linear", "MSELoss", "MaxPool1d",
-    "MaxPool2d", "MembraneMSELoss", "Module", "ModuleList", "MultiStepContainer", "Parameter", "ParametricLIFNode",
-    "PiecewiseExp", "PiecewiseQuadratic", "PoissonEncoder", "RMSNorm", "RateCrossEntropyLoss", "RateMSELoss", "ReLU",
-    "Rect", "SNNLayer", "STDPLayer", "STDPLearner", "STPSynapse", "SeqToANNContainer", "Sequential", "Sigmoid",
-    "Softmax", "StraightThrough", "SuperSpike", "Surrogate", "SynapseFilter", "TETLoss", "Tanh", "VoltageScaler",
+    "BatchNorm2d", "BatchNormThroughTime1d", "BatchNormThroughTime2d", "Conv1d", "Conv2d", "Converter",
+    "CrossEntropyLoss", "DeltaEncoder", "Dropout", "DualTimescaleSynapse", "Erf", "FastSigmoid", "FirstSpikeLoss",
+    "Flatten", "HebbianLayer", "HookHandle", "IFNode", "Identity", "LIFNeuron", "LIFNode", "LatencyEncoder",
+    "LayerNorm", "LeakyReLU", "Linear", "MSELoss", "MaxPool1d", "MaxPool2d", "MembraneMSELoss", "Module", "ModuleList",
+    "MultiStepContainer", "NeuNorm", "Parameter", "ParametricLIFNode", "PiecewiseExp", "PiecewiseQuadratic",
+    "PoissonEncoder", "RMSNorm", "RateCrossEntropyLoss", "RateMSELoss", "ReLU", "Rect", "SNNLayer", "STDPLayer",
+    "STDPLearner", "STPSynapse", "SeqToANNContainer", "Sequential", "Sigmoid", "Softmax", "StraightThrough",
+    "SuperSpike", "Surrogate", "SynapseFilter", "TETLoss", "Tanh", "TemporalEffectiveBatchNorm1d",
+    "TemporalEffectiveBatchNorm2d", "ThresholdDependentBatchNorm1d", "ThresholdDependentBatchNorm2d", "VoltageScaler",
     "init",
 ]  # fmt: skip

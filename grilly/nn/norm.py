@@ -16,10 +16,44 @@ from grilly_core.autograd import no_grad
 from grilly_core.errors import ArgumentError, ShapeError
 from grilly_core.tensor import Tensor, ones, zeros
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "LayerNorm", "RMSNorm"]
+__all__ = [
+    "BatchNorm", "BatchNorm1d", "BatchNorm2d", "LayerNorm", "RMSNorm", "check_count", "check_settings", "moved",
+]  # fmt: skip
 
 
-class _BatchNorm(StepModule):
+def check_settings(owner: str, eps: float, momentum: float) -> tuple[float, float]:
+    """``eps`` and ``momentum`` of a norm with running statistics."""
+    if not eps > 0 or not 0 <= momentum <= 1:
+        raise ArgumentError(
+            f"{owner}: eps must be above 0 and momentum in [0, 1], got {eps!r} and {momentum!r}"
+        )
+    return float(eps), float(momentum)
+
+
+def check_count(layer: Module, count: int) -> None:
+    """Refuse to take statistics of fewer than two values."""
+    if count < 2:
+        raise ShapeError(
+            f"{type(layer).__name__} in training needs more than one value per channel, got {count}; use a larger batch "
+            "or call eval()"
+        )
+
+
+def moved(
+    running: tuple[Tensor, Tensor], batch: tuple[Tensor, Tensor], momentum: float, count: int
+) -> tuple[Tensor, Tensor]:
+    """Running mean and unbiased variance after a batch of ``count`` values with this mean and biased variance."""
+    (mean, var), (new_mean, new_var) = running, batch
+    with no_grad():
+        return (
+            ops.moving_average(mean, new_mean.detach(), momentum=momentum),
+            ops.moving_average(var, new_var.detach(), momentum=momentum, gain=count / (count - 1)),
+        )
+
+
+class BatchNorm(StepModule):
+    """What batch norms with statistics over everything but the channel share."""
+
     weight: Parameter | None
     bias: Parameter | None
     running_mean: Tensor
@@ -36,11 +70,7 @@ class _BatchNorm(StepModule):
         super().__init__(step_mode)
         owner = type(self).__name__
         self.num_features = whole_number(num_features, f"{owner}: num_features", 1)
-        if not eps > 0 or not 0 <= momentum <= 1:
-            raise ArgumentError(
-                f"{owner}: eps must be above 0 and momentum in [0, 1], got {eps!r} and {momentum!r}"
-            )
-        self.eps, self.momentum = float(eps), float(momentum)
+        self.eps, self.momentum = check_settings(owner, eps, momentum)
         self.weight = init.ones_(Parameter(zeros(self.num_features))) if affine else None
         self.bias = Parameter(zeros(self.num_features)) if affine else None
         self.register_buffer("running_mean", zeros(self.num_features))
@@ -63,34 +93,24 @@ class _BatchNorm(StepModule):
 
     def _train(self, x: Tensor) -> Tensor:
         count = x.shape[0] * x.shape[2]
-        if count < 2:
-            raise ShapeError(
-                f"{type(self).__name__} in training needs more than one value per channel, got {count}; use a larger batch "
-                "or call eval()"
-            )
+        check_count(self, count)
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
-        with no_grad():
-            m = self.momentum
-            self.running_mean = self.running_mean * (1.0 - m) + mean.detach() * m
-            unbiased = var.detach() * (m * count / (count - 1))
-            self.running_var = self.running_var * (1.0 - m) + unbiased
+        running = (self.running_mean, self.running_var)
+        self.running_mean, self.running_var = moved(running, (mean, var), self.momentum, count)
         out: Tensor = y
         return out
 
     def _infer(self, x: Tensor) -> Tensor:
-        scale = 1.0 / (self.running_var + self.eps).sqrt()
-        if self.weight is not None:
-            scale = scale * self.weight
-        shift = -self.running_mean * scale
-        if self.bias is not None:
-            shift = shift + self.bias
-        return x * scale.reshape(1, -1, 1) + shift.reshape(1, -1, 1)
+        y: Tensor = ops.batch_norm_infer(
+            x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
+        return y
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps:g}, momentum={self.momentum:g}"
 
 
-class BatchNorm1d(_BatchNorm):
+class BatchNorm1d(BatchNorm):
     """Batch norm of ``[N, C]`` or ``[N, C, L]``; in step mode 'm' of ``[T, N, C]`` or ``[T, N, C, L]``.
 
     In training each channel is brought to mean 0 and variance 1 over all other axes (T included) and the
@@ -118,7 +138,7 @@ class BatchNorm1d(_BatchNorm):
             check_rank(self, x, "[N, C, L]", "[T, N, C, L]", self.step_mode)
 
 
-class BatchNorm2d(_BatchNorm):
+class BatchNorm2d(BatchNorm):
     """Batch norm of ``[N, C, H, W]``; in step mode 'm' of ``[T, N, C, H, W]``. See :class:`BatchNorm1d`.
 
     Example:

@@ -41,6 +41,16 @@ LAYERS: dict[type[nn.Module], tuple[Make, tuple[int, ...], tuple[int, ...]]] = {
     nn.IFNode: (nn.IFNode, (2, 3), (2, 3)),
     nn.LIFNode: (nn.LIFNode, (2, 3), (2, 3)),
     nn.ParametricLIFNode: (nn.ParametricLIFNode, (2, 3), (2, 3)),
+    nn.NeuNorm: (lambda **k: nn.NeuNorm(3, 4, 5, **k), (2, 3, 4, 5), (2, 3, 4, 5)),
+}
+# Whole sequences in and out, whatever the shape.
+SEQUENCE_LAYERS: dict[type[nn.Module], tuple[Make, tuple[int, ...]]] = {
+    nn.BatchNormThroughTime1d: (lambda: nn.BatchNormThroughTime1d(6, 3), (6, 4, 3)),
+    nn.BatchNormThroughTime2d: (lambda: nn.BatchNormThroughTime2d(6, 3), (5, 4, 3, 2, 2)),
+    nn.TemporalEffectiveBatchNorm1d: (lambda: nn.TemporalEffectiveBatchNorm1d(6, 3), (6, 4, 3, 5)),
+    nn.TemporalEffectiveBatchNorm2d: (lambda: nn.TemporalEffectiveBatchNorm2d(6, 3), (5, 4, 3, 2, 2)),
+    nn.ThresholdDependentBatchNorm1d: (lambda: nn.ThresholdDependentBatchNorm1d(3), (6, 4, 3)),
+    nn.ThresholdDependentBatchNorm2d: (lambda: nn.ThresholdDependentBatchNorm2d(3), (6, 4, 3, 2, 2)),
 }
 BASES = {nn.Module, nn.BaseNode}
 TESTED_BELOW = {
@@ -57,7 +67,7 @@ def _shapes_only() -> Iterator[None]:
 def test_every_layer_is_here() -> None:
     public = [getattr(nn, name) for name in nn.__all__]
     modules = {item for item in public if isinstance(item, type) and issubclass(item, nn.Module)}
-    assert modules - BASES - TESTED_BELOW == set(LAYERS)
+    assert modules - BASES - TESTED_BELOW == set(LAYERS) | set(SEQUENCE_LAYERS)
 
 
 def has_step_mode(kind: type[nn.Module]) -> bool:
@@ -83,8 +93,15 @@ def test_layer(kind: type[nn.Module]) -> None:
     if has_step_mode(kind):
         check(make(step_mode="m"), (6, *shape), (6, *wanted))
     check(nn.MultiStepContainer(make()), (6, *shape), (6, *wanted))
-    if kind not in (nn.IFNode, nn.LIFNode, nn.ParametricLIFNode, nn.Dropout, nn.RMSNorm):
+    if kind not in (nn.IFNode, nn.LIFNode, nn.ParametricLIFNode, nn.Dropout, nn.NeuNorm, nn.RMSNorm):
         check(nn.SeqToANNContainer(make()), (6, *shape), (6, *wanted))
+
+
+@pytest.mark.parametrize("kind", SEQUENCE_LAYERS, ids=lambda kind: kind.__name__)
+def test_layer_of_sequences(kind: type[nn.Module]) -> None:
+    make, shape = SEQUENCE_LAYERS[kind]
+    for training in (True, False):
+        check(make().train(training), shape, shape)
 
 
 @pytest.mark.parametrize(

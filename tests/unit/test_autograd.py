@@ -212,6 +212,8 @@ def test_a_second_pass_speaks_of_reset_net() -> None:
     assert (
         graph_is_freed(y) and graph_is_freed(y * 2.0) and not graph_is_freed(x) and not graph_is_freed(None)
     )
+    assert graph_is_freed(y.reshape(1)[0:1].reshape(1, 1))
+    assert not graph_is_freed((x * 2.0).reshape(1)[0:1].reshape(1, 1))
 
 
 def test_a_kept_graph_can_be_used_again() -> None:
