@@ -27,7 +27,7 @@ def traces(
     Args:
         values: ``[T, ...]``; all axes after the first are neurons. Of a batch pass one sample, ``v_seq[:, 0]``.
         ax: a Matplotlib axis; None: of a new figure.
-        spikes: of the shape of ``values``: ticks above the lines, in their colours, a row per neuron.
+        spikes: of the shape of ``values``: ticks above the lines, in their colours, a row per neuron, the first on top.
         threshold: where to draw a dashed line.
         labels: names of the neurons; None: their numbers.
         max_neurons: of more neurons, this many evenly spread ones are drawn.
@@ -54,17 +54,15 @@ def traces(
     names = names_of(range(neurons) if labels is None else labels, neurons, "traces")
     rows = chosen(neurons, whole_number(max_neurons, "traces: max_neurons", 1))
     ax = axis_or_new(ax, (6.4, 3.2))
-    for place, row in enumerate(rows):
-        (line,) = ax.plot(np.arange(steps), lines[:, row], linewidth=1.3, label=names[row])
-        at = np.nonzero(fired[:, row])[0] if fired is not None else ()
-        if len(at):
-            # Heights in parts of the axis, so that they stay above it whatever the values.
-            height = np.full(len(at), 1.04 + 0.05 * (len(rows) - 1 - place))
-            above = {"transform": ax.get_xaxis_transform(), "clip_on": False}
-            ax.plot(at, height, "|", color=line.get_color(), **above)
+    colours = [
+        ax.plot(np.arange(steps), lines[:, row], linewidth=1.3, label=names[row])[0].get_color()
+        for row in rows
+    ]
     if threshold is not None:
         level = finite_number(threshold, "traces: threshold")
         ax.axhline(level, color=GREY, linestyle="--", linewidth=1.0, label="threshold")
+    if fired is not None:
+        _ticks_above(ax, fired[:, rows], colours)
     ax.set_xlim(-0.5, steps - 0.5)
     ax.set_xlabel("time step")
     ax.set_ylabel("value")
@@ -74,3 +72,13 @@ def traces(
         title = None if labels is not None else "neuron"
         ax.legend(title=title, frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
+
+
+def _ticks_above(ax: Any, fired: np.ndarray, colours: list[str]) -> None:
+    """A row of ticks for each neuron above all lines, the first on top."""
+    low, high = ax.get_ylim()
+    row = 0.06 * (high - low)
+    for place, colour in enumerate(reversed(colours)):
+        at = np.nonzero(fired[:, -1 - place])[0]
+        ax.plot(at, np.full(len(at), high + (place + 0.5) * row), "|", color=colour)
+    ax.set_ylim(low, high + len(colours) * row)

@@ -82,7 +82,13 @@ def test_traces(ax: Any) -> None:
         np.testing.assert_array_equal(lines[str(i)].get_ydata(), values[:, i])
     assert list(lines["threshold"].get_ydata()) == [0.75, 0.75]
     marks = [line for line in ax.get_lines() if line.get_marker() == "|"]
-    for i, mark in enumerate(marks):
+    heights = [mark.get_ydata()[0] for mark in reversed(marks)]
+    assert (
+        heights[0] < ax.get_ylim()[1]
+        and heights == sorted(heights, reverse=True)
+        and heights[-1] > values.max()
+    )
+    for i, mark in enumerate(reversed(marks)):
         np.testing.assert_array_equal(mark.get_xdata(), np.nonzero(SPIKES[:, i])[0])
         assert mark.get_color() == lines[str(i)].get_color()
     assert len(marks) == 5 and {text.get_text() for text in ax.get_legend().get_texts()} == {
@@ -92,14 +98,6 @@ def test_traces(ax: Any) -> None:
     assert viz.traces(values[:, 0]).get_legend() is None
     some = viz.traces(values, max_neurons=2, labels="abcde")
     assert [line.get_label() for line in some.get_lines()] == ["a", "e"]
-
-
-def test_silent_neurons_do_not_squeeze_the_picture() -> None:
-    """Constrained layout makes room for all that is drawn: nothing drawn must need no room."""
-    figure = Figure(layout="constrained")
-    axis = viz.traces(np.ones((5, 2)), figure.add_subplot(), spikes=np.zeros((5, 2)))
-    pixels(axis)
-    assert axis.get_position().width > 0.6 and axis.get_position().height > 0.6
 
 
 def test_feature_maps(ax: Any) -> None:
