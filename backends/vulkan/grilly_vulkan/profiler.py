@@ -73,7 +73,6 @@ class Profiler:
         commands.barrier(target, _COMPUTE, _COMPUTE, 0, 1, barrier, 0, None, 0, None)
         commands.timestamp(target, _BOTTOM, self._handle, self._next)
         self._ops.append((kernel.name, self.pending_bytes))
-        self.pending_bytes = 0
 
     def after(self, target: Any) -> None:
         """Record the second one."""

@@ -228,6 +228,28 @@ def test_exit_with_live_tensors(device: Any, tmp_path: Path, code: str) -> None:
     assert (process.returncode, out, err) == (0, "left", "")
 
 
+def test_exit_gives_everything_back_once(run: Any, device: Any) -> None:
+    done = run(
+        """
+        import atexit
+        from collections import Counter
+        destroyed = Counter()
+        atexit.register(lambda: print(sorted(destroyed.items())))  # runs last
+        from grilly_vulkan import _vk
+        class Counting:
+            def __getattr__(self, name):
+                if name in ("vkDestroyDevice", "vkDestroyInstance"):
+                    destroyed[name] += 1
+                return getattr(real, name)
+        real, _vk.lib = _vk.lib, Counting()
+        import grilly
+        x = grilly.ones((3,), backend="vulkan") + 1.0
+        """
+    )
+    assert (done.code, done.err) == (0, "")
+    assert done.out.strip() == "[('vkDestroyDevice', 1), ('vkDestroyInstance', 1)]"
+
+
 def test_exit_after_an_error(device: Any, tmp_path: Path) -> None:
     process = start(tmp_path, "y = busy(0.5)\n1 / 0")
     _, err = process.communicate(timeout=60)
