@@ -9,7 +9,7 @@ from grilly.nn.checks import check_input, check_kept, check_rank
 from grilly.nn.container import Sequential
 from grilly.nn.conv import _LAYOUT, _MaxPool
 from grilly.nn.module import Module
-from grilly.nn.neuron import IFNode
+from grilly.nn.neurons import IFNode
 from grilly_core import ops
 from grilly_core.errors import ShapeError
 from grilly_core.tensor import Tensor

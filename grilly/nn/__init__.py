@@ -28,7 +28,7 @@ from grilly.nn.loss import (
 )
 from grilly.nn.module import HookHandle, Module
 from grilly.nn.neunorm import NeuNorm
-from grilly.nn.neuron import BaseNode, IFNode, LIFNode, ParametricLIFNode
+from grilly.nn.neurons import BaseNode, IFNode, LIFNode, ParametricLIFNode
 from grilly.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from grilly.nn.norm_time import (
     BatchNormThroughTime1d,
