@@ -19,7 +19,7 @@ float arriving(uint t, uint i) { return pc.g.d[t * pc.g_time + i * pc.g_stride];
 vec4 back(uint i) {
     uint n = pc.n, steps = EXACT ? UNROLL : pc.steps;
     vec2 decay = vec2(pc.decay_fast.d[0], pc.decay_slow.d[0]), w = vec2(pc.w_fast.d[0], pc.w_slow.d[0]);
-    vec2 carried = vec2(HAS_FAST ? pc.g_fast.d[i] : 0.0, HAS_SLOW ? pc.g_slow.d[i] : 0.0);
+    precise vec2 carried = vec2(HAS_FAST ? pc.g_fast.d[i] : 0.0, HAS_SLOW ? pc.g_slow.d[i] : 0.0);
     vec2 of_decay = vec2(0.0), of_weight = vec2(0.0);
     float g[UNROLL];
     if (LEARNED) {
@@ -49,7 +49,7 @@ vec4 back(uint i) {
         [[unroll]] for (uint l = 0; l < UNROLL; ++l) {
             uint j = UNROLL - 1 - l;
             if (EXACT || t0 + j < steps) {
-                vec2 total = carried + w * g[j];
+                precise vec2 total = carried + w * g[j];
                 pc.g_x.d[(t0 + j) * n + i] = total.x + total.y;
                 carried = total * decay;
             }

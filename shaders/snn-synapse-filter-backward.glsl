@@ -29,7 +29,8 @@ void put(uint t, uint i, float g) {
 
 float back(uint i) {
     uint steps = EXACT ? UNROLL : pc.steps;
-    float decay = pc.decay.d[0], carried = HAS_LAST ? pc.g_last.d[i] : 0.0, sum = 0.0, g[UNROLL];
+    float decay = pc.decay.d[0], sum = 0.0, g[UNROLL];
+    precise float carried = HAS_LAST ? pc.g_last.d[i] : 0.0;
     if (LEARNED) {
         float y = pc.y.d[i * pc.y_stride], slope = 0.0;
         for (uint t0 = 0; t0 < steps; t0 += UNROLL) {
@@ -56,7 +57,7 @@ float back(uint i) {
         [[unroll]] for (uint l = 0; l < UNROLL; ++l) {
             uint j = UNROLL - 1 - l;
             if (EXACT || t0 + j < steps) {
-                float total = carried + g[j];
+                precise float total = carried + g[j];
                 put(t0 + j, i, total);
                 carried = total * decay;
             }

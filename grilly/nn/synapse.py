@@ -115,9 +115,8 @@ class SynapseFilter(StatefulModule):
 
 
 class _Arm(Module):
-    """One trace of a synapse with several: its decay, and the memory ``y``."""
+    """The decay of one trace of a synapse with several, whose memories hold the trace."""
 
-    y: Any
     w: Parameter
 
     def __init__(self, tau: float, learnable: bool) -> None:
@@ -125,7 +124,6 @@ class _Arm(Module):
         self._tau, self.learnable = tau, learnable
         if learnable:
             self.w = Parameter(initial_w(tau))
-        self.register_memory("y", 0.0)
 
     def extra_repr(self) -> str:
         return f"tau={tau_of(self):.4g}"
@@ -134,7 +132,7 @@ class _Arm(Module):
 class DualTimescaleSynapse(StatefulModule):
     """A fast and a slow trace of the same input, weighed: ``w_fast y_fast + w_slow y_slow``.
 
-    Each trace is ``y[t] = e^(-1/tau) y[t-1] + x[t]``. Shapes as :class:`SynapseFilter`. Memories: ``fast.y`` and ``slow.y``.
+    Each trace is ``y[t] = e^(-1/tau) y[t-1] + x[t]``. Shapes as :class:`SynapseFilter`. Memories: ``y_fast`` and ``y_slow``.
 
     Args:
         tau_fast, tau_slow: time constants in steps, above 0.
@@ -158,6 +156,8 @@ class DualTimescaleSynapse(StatefulModule):
 
     w_fast: Any
     w_slow: Any
+    y_fast: Any
+    y_slow: Any
 
     def __init__(
         self,
@@ -176,6 +176,8 @@ class DualTimescaleSynapse(StatefulModule):
         for name, weight in (("w_fast", w_fast), ("w_slow", w_slow)):
             number = finite_number(weight, f"{owner}: {name}")
             setattr(self, name, Parameter(number) if self.learnable else number)
+        self.register_memory("y_fast", 0.0)
+        self.register_memory("y_slow", 0.0)
 
     def _weights(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Both weights, 0-d, for this input."""
@@ -189,11 +191,13 @@ class DualTimescaleSynapse(StatefulModule):
         check_input(self, x, self.fast.w if self.learnable else None)
         self.check_steps(x)
         shape = state_shape(self, x)
-        arms = (self.fast, self.slow)
-        states = [kept(self, arm.y, shape, x) for arm in arms]
-        steps = x if self.step_mode == "m" else x.expand_dims(0)
-        out, self.fast.y, self.slow.y = ops.dual_timescale(
-            steps, *states, *[decay_of(arm, x) for arm in arms], *self._weights(x)
+        out, self.y_fast, self.y_slow = ops.dual_timescale(
+            x if self.step_mode == "m" else x.expand_dims(0),
+            kept(self, self.y_fast, shape, x),
+            kept(self, self.y_slow, shape, x),
+            decay_of(self.fast, x),
+            decay_of(self.slow, x),
+            *self._weights(x),
         )
         result: Tensor = out if self.step_mode == "m" else out.squeeze(0)
         return result
