@@ -14,7 +14,7 @@ from grilly_core.tensor import Tensor
 if TYPE_CHECKING:
     from grilly.bench.workloads import Bench
 
-__all__ = ["conv", "copy", "gemm", "neurons"]
+__all__ = ["conv", "copy", "gemm", "neurons", "norms"]
 
 
 def _many(bench: Bench, call: Callable[[], Tensor]) -> dict[str, Any]:
@@ -57,6 +57,28 @@ def neurons(bench: Bench) -> Iterator[dict[str, Any]]:
     else:
         figures = _many(bench, lambda: ops.lif_multi_step_recompute_vjp(g, None, x, v, **model)[0])
     yield _moved(bench, "lif_backward_kernel", [steps, n], rate, figures, 3 * x.nbytes + v.nbytes)
+
+
+def norms(bench: Bench) -> Iterator[dict[str, Any]]:
+    """A batch norm per step and NeuNorm: bandwidth over two reads and one write of x, or what else each cannot do without.
+
+    Batch norm reads x for the statistics and again for the result; backward reads x and the gradient twice each. NeuNorm
+    reads and writes every element once, and backward reads the gradient again for that of w.
+    """
+    shape = bench.sizes([(16, 32, 128, 1024)], [(16, 8, 32, 256)], [(4, 3, 2, 65)])[0]
+    steps, n, channels, extent = shape
+    x, g, weight = grilly.rand(shape), grilly.rand(shape), grilly.rand((steps, channels))
+    _, mean, var = ops.bn_through_time(x, weight)
+    start, w = grilly.zeros((n, 1, extent)), grilly.rand((channels, extent))
+    states = ops.neunorm_multi_step(x, start, w)[1]
+    calls: list[tuple[str, int, Callable[[], Tensor]]] = [
+        ("bn_through_time", 3, lambda: ops.bn_through_time(x, weight)[0]),
+        ("bn_through_time_vjp", 5, lambda: ops.bn_through_time_vjp(g, x, mean, var, weight, eps=1e-5)[0]),
+        ("neunorm", 2, lambda: ops.neunorm_multi_step(x, start, w)[0]),
+        ("neunorm_vjp", 3, lambda: ops.neunorm_multi_step_vjp(g, None, states, w, k=0.9)[0]),
+    ]
+    for name, passes, call in calls:
+        yield _moved(bench, name, list(shape), None, _many(bench, call), passes * x.nbytes)
 
 
 def _moved(
