@@ -1,0 +1,3 @@
+#version 460
+// Gradient of one step of spiking neurons.
+#include "recompute.glsl"

@@ -1,0 +1,3 @@
+#version 460
+// Root-mean-square norm.
+#include "norm-rows.glsl"

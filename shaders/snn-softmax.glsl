@@ -1,0 +1,3 @@
+#version 460
+// Softmax along an axis.
+#include "softmax.glsl"
