@@ -14,7 +14,7 @@ from grilly_core.tensor import Tensor
 if TYPE_CHECKING:
     from grilly.bench.workloads import Bench
 
-__all__ = ["conv", "copy", "gemm", "neurons", "norms"]
+__all__ = ["conv", "copy", "gemm", "neurons", "norms", "synapses"]
 
 
 def _many(bench: Bench, call: Callable[[], Tensor]) -> dict[str, Any]:
@@ -79,6 +79,32 @@ def norms(bench: Bench) -> Iterator[dict[str, Any]]:
     ]
     for name, passes, call in calls:
         yield _moved(bench, name, list(shape), None, _many(bench, call), passes * x.nbytes)
+
+
+def synapses(bench: Bench) -> Iterator[dict[str, Any]]:
+    """Synapses over all steps: bandwidth over the bytes that each cannot do without, states not counted.
+
+    Forward reads x and writes the output; backward reads the gradient and writes that of x, and reads x too where a
+    coefficient is learnt and for short-term plasticity. Compare with ``copy``.
+    """
+    steps, n = bench.sizes([(16, 4 << 20)], [(16, 1 << 20)], [(4, 1031)])[0]
+    x, g, y = grilly.rand((steps, n)) - 0.5, grilly.rand((steps, n)) - 0.5, grilly.zeros(n)
+    line, k = grilly.zeros((3, n)), grilly.tensor(0.8)
+    four, none = (k, k, k, k), (None, None, None)
+    stp: dict[str, float] = dict(decay_u=0.95, decay_r=0.99, use=0.2)
+    calls: list[tuple[str, int, Callable[[], Tensor]]] = [
+        ("synapse_filter", 2, lambda: ops.synapse_filter(x, y, k)[0]),
+        ("synapse_filter_delayed", 2, lambda: ops.synapse_filter(x, y, k, line)[0]),
+        ("synapse_filter_vjp", 2, lambda: ops.synapse_filter_vjp(g, None, k, *none, delay=0)[0]),
+        ("synapse_filter_vjp_learnt", 3, lambda: ops.synapse_filter_vjp(g, None, k, x, y, None, delay=0)[0]),
+        ("dual_timescale", 2, lambda: ops.dual_timescale(x, y, y, *four)[0]),
+        ("dual_timescale_vjp", 2, lambda: ops.dual_timescale_vjp(g, None, None, *four, *none)[0]),
+        ("dual_timescale_vjp_learnt", 3, lambda: ops.dual_timescale_vjp(g, None, None, *four, x, y, y)[0]),
+        ("stp_synapse", 2, lambda: ops.stp_synapse(x, y, y, **stp)[0]),
+        ("stp_synapse_vjp", 3, lambda: ops.stp_synapse_vjp(g, x, y, y, **stp)),
+    ]
+    for name, passes, call in calls:
+        yield _moved(bench, name, [steps, n], None, _many(bench, call), passes * x.nbytes)
 
 
 def _moved(

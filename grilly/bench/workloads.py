@@ -12,7 +12,7 @@ from typing import Any
 import grilly
 from grilly import functional as F
 from grilly import nn, optim
-from grilly.bench.kernels import conv, copy, gemm, neurons, norms
+from grilly.bench.kernels import conv, copy, gemm, neurons, norms, synapses
 from grilly.bench.overhead import overhead
 from grilly_core.backend import Backend
 from grilly_core.errors import DivergenceError
@@ -229,6 +229,7 @@ WORKLOADS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "copy": copy,
     "neurons": neurons,
     "norms": norms,
+    "synapses": synapses,
     "gemm": gemm,
     "conv": conv,
 }
