@@ -138,5 +138,5 @@ def test_softmax_special_values() -> None:
 
 
 def test_tables() -> None:
-    assert set(norm.KERNELS) == {"batch_norm", "batch_norm_vjp"}
+    assert set(norm.KERNELS) == {"batch_norm", "batch_norm_infer", "batch_norm_vjp", "moving_average"}
     assert set(softmax.KERNELS) == {"softmax", "softmax_vjp", "log_softmax", "log_softmax_vjp"}
