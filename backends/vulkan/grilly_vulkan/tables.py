@@ -38,14 +38,16 @@ class Tables:
             key: says all that it holds.
             build: makes its 4- or 8-byte numbers.
         """
-        table = self._kept.get(key)
-        if table is None:
-            table = self._upload(build().reshape(-1).view(np.uint32))
-            if len(self._kept) == _KEPT:
-                self._kept.popitem(last=False)
-            self._kept[key] = table
-        self._kept.move_to_end(key)
-        return table
+        # Two threads must not be given the same piece of the arena.
+        with self._device.stream.device.lock:
+            table = self._kept.get(key)
+            if table is None:
+                table = self._upload(build().reshape(-1).view(np.uint32))
+                if len(self._kept) == _KEPT:
+                    self._kept.popitem(last=False)
+                self._kept[key] = table
+            self._kept.move_to_end(key)
+            return table
 
     def _upload(self, words: np.ndarray) -> DeviceArray:
         """A new table in memory of the tables' own: elsewhere it would move the arrays whose addresses it holds."""
@@ -57,8 +59,7 @@ class Tables:
         table = self._arena.view((words.size,), None, self._used)
         self._used += size
         assert table.slot is not None
-        with self._device.stream.device.lock:
-            self._device.transfer.upload(words, table.slot, table.addr)
+        self._device.transfer.upload(words, table.slot, table.addr)
         return table
 
     def addresses(self, arrays: Iterable[DeviceArray]) -> DeviceArray:
