@@ -1,4 +1,4 @@
-"""The command line: ``grilly train | predict | devices | doctor | bench | conformance``."""
+"""The command line: ``grilly train | predict | convert | devices | doctor | bench | conformance``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "train": ("grilly.cli.train", "train a spiking network on digits, your own arrays or MNIST files"),
     "predict": ("grilly.cli.predict", "classify samples with a trained network"),
+    "convert": ("grilly.cli.convert", "make a spiking network of one trained with train --ann"),
     "devices": ("grilly.cli.devices", "list the backends and their devices"),
     "doctor": ("grilly.cli.doctor", "test every backend; for one that does not work, why and what to do"),
     "bench": ("grilly.bench", "time standard workloads"),

@@ -51,6 +51,7 @@ def _parser() -> Parser:
     add("--surrogate", metavar="NAME", help=f"{', '.join(SURROGATES)} ({default['surrogate']})")
     add("--encoder", metavar="NAME", help=f"direct, poisson or latency ({default['encoder']})")
     add("--steps", metavar="T", type=int, help="time steps (4 direct, 16 poisson, 8 latency)")
+    add("--ann", action="store_true", help="ReLUs in place of neurons and no time, for grilly convert")
     add("--epochs", metavar="N", type=int, help=f"passes over the data ({default['epochs']})")
     add("--batch-size", metavar="N", type=int, help=f"samples in a batch ({default['batch_size']})")
     add("--lr", metavar="RATE", type=float, help=f"learning rate at the start ({default['lr']})")

@@ -62,7 +62,9 @@ class Statistic:
         )
 
     def of(self, values: np.ndarray) -> float:
-        """The statistic of an array."""
+        """The statistic of an array; not finite if one of its values is not."""
+        if not np.isfinite(values).all():
+            return float(values.max())
         return self.factor * float(np.percentile(values, self.percentile))
 
 

@@ -47,6 +47,8 @@ def bounds_of_weights(
             low, high = _through(*affine_of(module), low, high)
         elif known is ReLU:
             found[name] = statistic.of(np.maximum(high, 0.0))
+            if not np.isfinite(found[name]):
+                break  # the caller refuses it
             low, high = np.zeros(1), np.full(1, found[name])
     return found
 

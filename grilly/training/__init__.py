@@ -6,6 +6,7 @@ Example:
 """
 
 from grilly.training.checkpoint import load_checkpoint, load_model, save_checkpoint, save_model
+from grilly.training.converted import accuracy_over_time, convert_classifier
 from grilly.training.encoders import encode
 from grilly.training.evaluation import evaluate, predict
 from grilly.training.interrupt import TrainingInterrupted
@@ -14,6 +15,7 @@ from grilly.training.options import TrainOptions
 from grilly.training.run import resume, train
 
 __all__ = [
-    "Classifier", "NetworkDescription", "TrainOptions", "TrainingInterrupted", "build", "describe", "encode", "evaluate",
-    "load_checkpoint", "load_model", "predict", "resume", "save_checkpoint", "save_model", "train",
+    "Classifier", "NetworkDescription", "TrainOptions", "TrainingInterrupted", "accuracy_over_time", "build",
+    "convert_classifier", "describe", "encode", "evaluate", "load_checkpoint", "load_model", "predict", "resume",
+    "save_checkpoint", "save_model", "train",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from grilly.io import load_arrays, save_arrays
+from grilly.training.converted import conversion_of, restore_conversion
 from grilly.training.network import Classifier, NetworkDescription, build
 from grilly.training.options import TrainOptions
 from grilly_core.errors import ArgumentError, CheckpointError, DivergenceError
@@ -50,12 +51,16 @@ def save_model(path: Path, network: Classifier, notes: Mapping[str, Any]) -> Non
         notes: more plain values to store, such as the seed.
     """
     arrays = {name: value.numpy() for name, value in network.state_dict().items()}
-    metadata = {"kind": "model", "network": json.dumps(network.description.to_json())}
+    metadata = {
+        "kind": "model",
+        "network": json.dumps(network.description.to_json()),
+        **conversion_of(network),
+    }
     save_arrays(path, arrays, {**metadata, "notes": json.dumps(dict(notes))})
 
 
 def load_model(path: str | os.PathLike[str]) -> tuple[Classifier, dict[str, Any]]:
-    """A network from the file that ``grilly train`` wrote, on the active backend, and its notes.
+    """A network from the file that ``grilly train`` or ``grilly convert`` wrote, on the active backend, and its notes.
 
     Args:
         path: the model file or its run folder.
@@ -68,6 +73,13 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Classifier, dict[str, Any]
     description = NetworkDescription.from_json(_json(metadata, "network", file), os.fspath(file))
     notes = _json(metadata, "notes", file)
     network = build(description)
+    if "conversion" in metadata:
+        try:
+            network = restore_conversion(network, _json(metadata, "conversion", file))
+        except ArgumentError as error:
+            raise CheckpointError(
+                f"{file} does not fit the network it describes: {error}; use another file"
+            ) from error
     _fill(network, arrays, file)
     return network, notes if isinstance(notes, dict) else {}
 

@@ -10,11 +10,14 @@ from grilly.nn import BaseNode, IFNode, LIFNode, ParametricLIFNode
 from grilly_core import surrogate
 from grilly_core.errors import ArgumentError
 
-__all__ = ["ENCODERS", "MODELS", "NEURONS", "SURROGATES", "choose"]
+__all__ = ["ENCODERS", "MODELS", "NEURONS", "RELU", "SURROGATES", "choose"]
 
 MODELS = ("mlp", "csnn")
 ENCODERS = ("direct", "poisson", "latency")
 NEURONS: dict[str, type[BaseNode]] = {"if": IFNode, "lif": LIFNode, "plif": ParametricLIFNode}
+RELU = "relu"
+"""What a description says instead of a neuron where there are ReLUs and no time."""
+
 SURROGATES: dict[str, type[surrogate.Surrogate]] = {
     name: getattr(surrogate, name) for name in surrogate.__all__ if name != "Surrogate"
 }

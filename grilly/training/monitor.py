@@ -24,6 +24,8 @@ _LARGEST = float(np.finfo(np.float32).max)
 class FiringMonitor:
     """Notes the mean firing rate of every spiking layer in each forward pass, while it is open.
 
+    Of a layer of ReLUs it notes the share of outputs above 0.
+
     Args:
         network: whose layers are watched.
 
@@ -40,10 +42,11 @@ class FiringMonitor:
     """
 
     def __init__(self, network: Classifier) -> None:
-        nodes = network.spiking_layers()
+        nodes = network.unit_layers()
         self.layers = tuple(nodes)
         self.rates: list[Tensor] = []
         self._nodes = list(nodes.values())
+        self._spiking = network.spiking
         self._handles: list[Any] = []
 
     def __enter__(self) -> FiringMonitor:
@@ -60,7 +63,8 @@ class FiringMonitor:
         if len(self.rates) == len(self._nodes):
             self.rates = []
         with no_grad():
-            self.rates.append(spikes.detach().mean())
+            active = spikes if self._spiking else (spikes > 0).astype(spikes.dtype)
+            self.rates.append(active.detach().mean())
 
 
 @dataclass(frozen=True)

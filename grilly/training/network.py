@@ -1,4 +1,4 @@
-"""Spiking classifiers, built from a description that a file can hold."""
+"""Classifiers, spiking or of ReLUs, built from a description that a file can hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from grilly import functional as F
 from grilly import nn
 from grilly.data import Dataset
-from grilly.training.choices import ENCODERS, MODELS, NEURONS, SURROGATES, choose
+from grilly.training.choices import ENCODERS, MODELS, NEURONS, RELU, SURROGATES, choose
 from grilly.training.encoders import encode
 from grilly.training.options import DEFAULT_STEPS, TrainOptions
 from grilly_core.errors import ArgumentError, CheckpointError, ShapeError
@@ -31,7 +31,7 @@ class NetworkDescription:
 
     Attributes:
         model: ``mlp`` or ``csnn``.
-        neuron: ``if``, ``lif`` or ``plif``.
+        neuron: ``if``, ``lif`` or ``plif``; ``relu`` for a network without time.
         surrogate: class name of the surrogate gradient.
         steps: time steps T.
         encoder: ``direct``, ``poisson`` or ``latency``.
@@ -90,7 +90,7 @@ class NetworkDescription:
 def _check(description: NetworkDescription) -> None:
     for value, known in (
         (description.model, MODELS),
-        (description.neuron, NEURONS),
+        (description.neuron, (*NEURONS, RELU)),
         (description.surrogate, SURROGATES),
         (description.encoder, ENCODERS),
     ):
@@ -128,7 +128,7 @@ def describe(options: TrainOptions, data: Dataset) -> NetworkDescription:
         )
     return NetworkDescription(
         model=model,
-        neuron=options.neuron,
+        neuron=RELU if options.ann else options.neuron,
         surrogate=choose(options.surrogate, SURROGATES, "surrogate"),
         steps=_steps(options, data),
         encoder=options.encoder,
@@ -141,6 +141,12 @@ def describe(options: TrainOptions, data: Dataset) -> NetworkDescription:
 
 
 def _steps(options: TrainOptions, data: Dataset) -> int:
+    if options.ann:
+        if data.temporal:
+            raise ArgumentError(
+                f"ann trains a network without time, but the samples of {data.name} are sequences; leave ann out"
+            )
+        return 1
     if not data.temporal:
         return options.steps or DEFAULT_STEPS[options.encoder]
     steps = data.sample_shape[0]
@@ -161,7 +167,7 @@ def _channels(size: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class Classifier(nn.Module):
-    """Input scaling, encoder, spiking layers, and the mean over time of a linear readout.
+    """Input scaling, encoder, spiking layers (or ReLUs), and the mean over time of a linear readout.
 
     Args:
         description: what to build.
@@ -222,13 +228,25 @@ class Classifier(nn.Module):
         out: Tensor = self.layers(self.encode(x)).mean(0)
         return out
 
+    @property
+    def spiking(self) -> bool:
+        """Whether its units are spiking neurons; else they are ReLUs."""
+        return self.description.neuron != RELU
+
+    def unit_layers(self) -> dict[str, nn.Module]:
+        """The layers of neurons, or of ReLUs, by dotted name, from input to output."""
+        kind = nn.BaseNode if self.spiking else nn.ReLU
+        return {name: node for name, node in self.named_modules() if isinstance(node, kind)}
+
     def spiking_layers(self) -> dict[str, nn.BaseNode]:
         """The neurons by dotted name, from input to output."""
         return {name: node for name, node in self.named_modules() if isinstance(node, nn.BaseNode)}
 
 
 def _layers(description: NetworkDescription) -> Iterator[nn.Module]:
-    def neurons() -> nn.BaseNode:
+    def units() -> nn.Module:
+        if description.neuron == RELU:
+            return nn.ReLU()
         surrogate = SURROGATES[description.surrogate]()
         return NEURONS[description.neuron](surrogate_function=surrogate, detach_reset=True)
 
@@ -237,7 +255,7 @@ def _layers(description: NetworkDescription) -> Iterator[nn.Module]:
         depth, height, width = shape
         yield nn.Conv2d(depth, channels, 3, padding=1, bias=False)
         yield nn.BatchNorm2d(channels, momentum=_MOMENTUM)
-        yield neurons()
+        yield units()
         window = (min(height, 2), min(width, 2))
         yield nn.MaxPool2d(window, window)
         shape = (channels, height // window[0], width // window[1])
@@ -246,7 +264,7 @@ def _layers(description: NetworkDescription) -> Iterator[nn.Module]:
     for hidden in description.hidden:
         yield nn.Linear(features, hidden, bias=False)
         yield nn.BatchNorm1d(hidden, momentum=_MOMENTUM)
-        yield neurons()
+        yield units()
         features = hidden
     yield nn.Linear(features, description.classes)
 

@@ -33,6 +33,7 @@ class TrainOptions:
         epochs: passes over the training set.
         batch_size: samples in a batch.
         lr: learning rate of Adam at the start; it falls along half a cosine.
+        ann: a network of ReLUs of the same shape, without time: to compare with, or to convert.
         seed: decides initial weights, order, encoder spikes, and which samples are set aside for the test.
 
     Raises:
@@ -54,6 +55,7 @@ class TrainOptions:
     batch_size: int = 64
     lr: float = 2e-3
     seed: int = 0
+    ann: bool = False
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {
@@ -70,6 +72,19 @@ class TrainOptions:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        if self.ann:
+            self._check_ann()
+
+    def _check_ann(self) -> None:
+        """Refuse what means nothing to a network without time and spikes."""
+        usual = {field.name: field.default for field in fields(self)}
+        spiking = [
+            name for name in ("neuron", "surrogate", "steps", "encoder") if getattr(self, name) != usual[name]
+        ]
+        if spiking:
+            raise ArgumentError(
+                f"ann trains a network of ReLUs, which has no {', '.join(spiking)}; leave that out, or leave ann out"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values by name; a data file or folder by its full path, so that a run resumes from anywhere."""

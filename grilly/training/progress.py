@@ -23,10 +23,11 @@ class Progress:
         epochs: of the run.
         batches: of an epoch.
         quiet: show nothing.
+        rates: what the rates of a record are called.
     """
 
-    def __init__(self, epochs: int, batches: int, quiet: bool) -> None:
-        self.epochs, self.batches, self.quiet = epochs, batches, quiet
+    def __init__(self, epochs: int, batches: int, quiet: bool, rates: str = "firing") -> None:
+        self.epochs, self.batches, self.quiet, self.rates = epochs, batches, quiet, rates
         self._tqdm = import_extra("tqdm", "the progress bar").tqdm
         self._bar: Any = None
         self._next_look = 0.0
@@ -67,8 +68,14 @@ class Progress:
             speed: samples per second.
         """
         if figures is not None:
-            self._bar.set_postfix_str(_line(figures, speed), refresh=False)
+            self._bar.set_postfix_str(self._line(figures, speed), refresh=False)
         self._bar.update()
+
+    def _line(self, figures: Figures, speed: float) -> str:
+        return (
+            f"loss {_short(figures.loss)}, accuracy {figures.accuracy:.1%}, {self.rates} {figures.rate:.1%}, "
+            f"{speed:,.0f} samples/s"
+        )
 
     def end(self) -> None:
         """Take the bar away."""
@@ -82,15 +89,8 @@ class Progress:
         self.say(
             f"epoch {record['epoch']:>{len(str(self.epochs))}}/{self.epochs}"
             f"  loss {_short(record['loss'])}  train {record['accuracy']:7.2%}"
-            f"  test {record['test_accuracy']:7.2%}  firing {record['firing_rate']:6.2%}  {speed:,.0f} samples/s"
+            f"  test {record['test_accuracy']:7.2%}  {self.rates} {record['firing_rate']:6.2%}  {speed:,.0f} samples/s"
         )
-
-
-def _line(figures: Figures, speed: float) -> str:
-    return (
-        f"loss {_short(figures.loss)}, accuracy {figures.accuracy:.1%}, firing {figures.rate:.1%}, "
-        f"{speed:,.0f} samples/s"
-    )
 
 
 def _short(loss: float) -> str:

@@ -37,6 +37,8 @@ StrPath = str | os.PathLike[str]
 def train(options: TrainOptions, out: StrPath | None = None, *, quiet: bool = True) -> dict[str, Any]:
     """Train a network and write ``model.safetensors``, ``metrics.json``, pictures and a checkpoint.
 
+    A network of ReLUs has the same metrics, its firing rates being the shares of ReLUs above 0, and no raster.
+
     Args:
         options: what to do.
         out: folder for the files; None: ``runs/`` and the name of the data.
@@ -129,9 +131,10 @@ def _introduce(trainer: Trainer, folder: Path, checkpoint: Checkpoint | None) ->
     )
     parameters = sum(parameter.size for parameter in network.parameters())
     described = network.description
+    time = f"{described.steps} steps, {described.encoder} encoding" if network.spiking else "no time steps"
+    units = f"{described.neuron} neurons" if network.spiking else "ReLUs"
     say(
-        f"{described.model} of {described.neuron} neurons, {parameters:,} parameters, {described.steps} steps, "
-        f"{described.encoder} encoding, on {backend.name} ({backend.device})"
+        f"{described.model} of {units}, {parameters:,} parameters, {time}, on {backend.name} ({backend.device})"
     )
     if checkpoint is not None:
         say(f"going on after {_place(trainer)}")
@@ -204,8 +207,9 @@ def _finish(trainer: Trainer, folder: Path) -> dict[str, Any]:
     }
     notes = {"data": trainer.data.name, "seed": options.seed, "test_accuracy": last["test_accuracy"]}
     save_model(folder / MODEL, network, notes)
-    plot_curves(folder / "curves.png", trainer.history)
-    plot_raster(folder / "raster.png", network, trainer.data)
+    plot_curves(folder / "curves.png", trainer.history, network.spiking)
+    if network.spiking:
+        plot_raster(folder / "raster.png", network, trainer.data)
     write_json_atomic(folder / "metrics.json", metrics)
     trainer.progress.say(
         f"test accuracy {last['test_accuracy']:.2%} after {trainer.seconds:.1f} s of training; "

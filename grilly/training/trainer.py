@@ -51,7 +51,9 @@ class Trainer:
         self.schedule = optim.CosineAnnealingLR(self.optimizer, T_max=options.epochs)
         self.monitor = FiringMonitor(network)
         self.totals = Totals(self.monitor.layers)
-        self.progress = Progress(options.epochs, len(self.loader), quiet)
+        self.progress = Progress(
+            options.epochs, len(self.loader), quiet, rates="firing" if network.spiking else "active"
+        )
         self.epoch = self.batch = self.samples = 0
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []

@@ -31,7 +31,7 @@ def test_help_fits_one_screen_and_names_every_command(args: list[str], capsys: C
     assert main(args) == 0
     text = capsys.readouterr().out
     assert len(text.splitlines()) <= 24 and max(map(len, text.splitlines())) <= 100
-    for command in ("train", "predict", "devices", "doctor", "bench", "conformance"):
+    for command in ("train", "predict", "convert", "devices", "doctor", "bench", "conformance"):
         assert f"  {command} " in text
 
 
@@ -47,7 +47,7 @@ def test_version(capsys: Capture) -> None:
         (["--verson"], "grilly: unknown option '--verson'; did you mean --version?\n"),
         (
             ["xyzzy"],
-            "grilly: unknown command 'xyzzy'; there are train, predict, devices, doctor, bench, conformance\n",
+            "grilly: unknown command 'xyzzy'; there are train, predict, convert, devices, doctor, bench, conformance\n",
         ),
     ],
 )
@@ -56,7 +56,9 @@ def test_a_misspelt_command_says_what_was_meant(args: list[str], said: str, caps
     assert capsys.readouterr() == ("", said)
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "devices", "doctor", "bench", "conformance"])
+@pytest.mark.parametrize(
+    "command", ["train", "predict", "convert", "devices", "doctor", "bench", "conformance"]
+)
 def test_every_command_has_help(command: str, capsys: Capture) -> None:
     assert main([command, "--help"]) == 0
     assert capsys.readouterr().out.startswith(f"usage: grilly {command}")
