@@ -15,6 +15,7 @@ from grilly import nn, optim
 from grilly_core.errors import OutOfMemoryError
 from grilly_core.selection import using
 from grilly_vulkan import backend as backend_module
+from grilly_vulkan import tables
 
 Make = Callable[..., Any]
 
@@ -24,6 +25,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a small step asks the driver many times."""
     for name in ("_BLOCK", "_LARGE_BLOCK", "_STAGING_BLOCK"):
         monkeypatch.setattr(backend_module, name, 1 << 10)
+    monkeypatch.setattr(tables, "_ARENA", 64)
 
 
 def train(backend: Any, batch: int = 4) -> list[np.ndarray]:
