@@ -49,7 +49,7 @@ class STDPLearner:
         >>> spikes = F.multi_step_forward(net, [[[1.0, 0.0, 0.0, 1.0]]] * 3)
         >>> learner.step()
         >>> [[round(w, 3) for w in row] for row in net[0].weight.tolist()]
-        [[0.785, 0.2, 0.2, 0.785], [0.0, 0.0, 0.0, 0.0]]
+        [[0.78, 0.2, 0.2, 0.78], [0.0, 0.0, 0.0, 0.0]]
     """
 
     def __init__(
