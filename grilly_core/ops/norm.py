@@ -84,7 +84,14 @@ def batch_norm_vjp(
 
 @composite()
 def batch_norm_infer(
-    x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, /, *, eps: float
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    /,
+    *,
+    eps: float,
 ) -> Tensor:
     """``batch_norm`` with given statistics: ``(x - mean) / sqrt(var + eps) weight + bias``.
 

@@ -121,6 +121,8 @@ def test_a_weight_changed_in_place_is_looked_at_again(backend: Any) -> None:
     p = on(backend, random(70, 70))
     x = on(backend, random(65, 70, seed=1))
     ops.matmul(x, p)  # its magnitude may be kept now
-    (q,) = ops.sgd_update([p], [on(backend, np.full((70, 70), -(2.0**30), np.float32))], [], lr=1.0, donate=True)
+    (q,) = ops.sgd_update(
+        [p], [on(backend, np.full((70, 70), -(2.0**30), np.float32))], [], lr=1.0, donate=True
+    )
     np.testing.assert_array_equal(ops.matmul(x, q).numpy(), x.numpy() @ q.numpy())
     assert np.isfinite(ops.matmul(x, q).numpy()).all()

@@ -43,9 +43,7 @@ def _along(device: Any, x: DeviceArray, y: DeviceArray | None, axis: int, logari
     if out.size:
         plan = _plan(x.shape, axis)
         shader = "snn-softmax" if y is None and not logarithm else "softmax"
-        device.run(
-            shader, plan.groups, (x, y), (out,), plan.scalars, (plan.along, y is not None, logarithm)
-        )
+        device.run(shader, plan.groups, (x, y), (out,), plan.scalars, (plan.along, y is not None, logarithm))
     return out
 
 
