@@ -26,6 +26,11 @@ from grilly_core.ops.neuron_rules import (
 )  # fmt: skip
 from grilly_core.ops.synapse import dual_timescale, stp_synapse, synapse_filter
 from grilly_core.ops.synapse_vjp import dual_timescale_vjp, stp_synapse_vjp, synapse_filter_vjp
+from grilly_core.ops.neuron_more import alif_multi_step, cuba_lif_multi_step, klif_multi_step
+from grilly_core.ops.neuron_more_vjp import alif_multi_step_vjp, cuba_lif_multi_step_vjp, klif_multi_step_vjp
+from grilly_core.ops.neuron_kinds import (
+    eif_multi_step, ilif_multi_step, izhikevich_multi_step, qif_multi_step, ternary_lif_multi_step,
+)  # fmt: skip
 from grilly_core.ops.optim import adam_update, sgd_update
 from grilly_core.ops.plasticity import hebbian_update, stdp_trace, stdp_update
 from grilly_core.ops.legacy import continuous_to_spike, gif_neuron, lif_neuron, readout, surrogate_gradient

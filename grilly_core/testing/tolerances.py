@@ -64,11 +64,15 @@ _UPDATE = Tolerance(2e-6, 1e-6)
 _THROUGH_TIME = Tolerance(2e-4, 2e-5)
 _ANY_GRADIENT = Tolerance(1e-4, 2e-5, whole=True)
 
-NEURONS = ("if_step", "lif_step", "plif_step", "if_multi_step", "lif_multi_step", "plif_multi_step")
+NEURONS = (
+    "if_step", "lif_step", "plif_step", "if_multi_step", "lif_multi_step", "plif_multi_step", "klif_multi_step",
+    "cuba_lif_multi_step", "alif_multi_step",
+)  # fmt: skip
 """Ops that emit spikes: exact on the grid, and so that one wrong spike cannot hide, never with a tolerance."""
 
-THROUGH_TIME = tuple(
-    f"{kind}_multi_step{of}_vjp" for kind in ("if", "lif", "plif") for of in ("", "_recompute")
+THROUGH_TIME = (
+    *(f"{kind}_multi_step{of}_vjp" for kind in ("if", "lif", "plif") for of in ("", "_recompute")),
+    *(f"{kind}_multi_step_vjp" for kind in ("klif", "cuba_lif", "alif")),
 )
 """Gradients through time; :func:`neuron_scales` are their scales."""
 
@@ -91,6 +95,7 @@ _VALUES = {
     "power": _FUNCTION,
     "erf": Tolerance(2e-5, 2e-6),  # a series of 140 terms
     "surrogate_gradient": _FUNCTION,
+    "eif_multi_step": Tolerance(1e-5, 1e-5),  # three steps with an exponential each
     # A fast algorithm (Winograd, a split into half precision) is allowed; half precision alone is not.
     "matmul": _PRODUCT,
     "linear": _PRODUCT,
@@ -143,7 +148,7 @@ def gradient_tolerance(op: str) -> Tolerance:
 
 
 def neuron_scales(op: str, results: Sequence[np.ndarray | None]) -> list[np.ndarray | None]:
-    """Scales of the gradients of a neuron at x, v and k, in that order.
+    """Scales of the gradients of a neuron at x, v and then its second state or k, in that order.
 
     Going back in time multiplies a gradient by factors that may almost cancel: what is left of a large value
     is all rounding. The largest gradient of the same neuron at any time is the scale; for k, the sum over them.
@@ -157,5 +162,6 @@ def neuron_scales(op: str, results: Sequence[np.ndarray | None]) -> list[np.ndar
     scales: list[np.ndarray | None] = [np.broadcast_to(peak, g_x.shape), peak]
     steps = g_x.shape[0] if with_time else 1
     # At k arrives a sum over steps and neurons of g_x / k times x - v: a few times g_x each.
-    scales.extend(np.asarray(4.0 * steps * peak.sum()) for _ in results[2:])
+    at_k = np.asarray(4.0 * steps * peak.sum())
+    scales.extend(peak if op.startswith(("cuba", "alif")) else at_k for _ in results[2:])
     return scales

@@ -17,8 +17,11 @@ pytestmark = pytest.mark.usefixtures("on_numpy")
 
 SPIKING = {
     "spike", "if_step", "lif_step", "plif_step", "if_multi_step", "lif_multi_step", "plif_multi_step", "stp_synapse",
+    "klif_multi_step", "cuba_lif_multi_step", "alif_multi_step", "qif_multi_step", "eif_multi_step",
+    "izhikevich_multi_step", "ilif_multi_step", "ternary_lif_multi_step",
 }  # fmt: skip
-"""Their gradient is a surrogate's (test_vjp_neurons.py), or takes spikes as constant (test_vjp_synapse.py)."""
+"""Their gradient is a surrogate's (test_vjp_neurons.py, test_vjp_neuron_more.py), or takes spikes as constant
+(test_vjp_synapse.py)."""
 
 ROWS = [
     pytest.param(name, case, id=f"{name}-{i}") for name, row in CASES.items() for i, case in enumerate(row)

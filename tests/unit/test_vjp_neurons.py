@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 from checks import STEP, check_vjp, gradients
+from smooth_spikes import smooth_spike  # noqa: F401 - a fixture
 
-from grilly_core import ops, plugins, selection
+from grilly_core import ops
 from grilly_core.autograd import no_grad
-from grilly_core.backend import Kernel
 from grilly_core.op import Op
 from grilly_core.ops.random import philox
-from grilly_core.spec import FLOATS
 from grilly_core.surrogate import (
     ATan,
     Erf,
@@ -32,7 +31,7 @@ from grilly_core.surrogate import (
     SuperSpike,
     Surrogate,
 )
-from grilly_core.tensor import Tensor, tensor, wrap
+from grilly_core.tensor import Tensor, tensor
 
 pytestmark = pytest.mark.usefixtures("on_numpy")
 
@@ -155,19 +154,6 @@ def test_each_argument_alone() -> None:
 
 
 # With a smooth step: the formulas against finite differences
-
-
-@pytest.fixture
-def smooth_spike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``ops.spike`` gives the surrogate's primitive instead of 0 and 1, wherever a body uses it."""
-
-    def spike(device: Any, u: Any, /, *, surrogate: Surrogate) -> Any:
-        return surrogate.primitive(wrap(u, device))._data
-
-    backend = selection.resolve("numpy")
-    plugins.kernel_for(ops.spike, backend)
-    monkeypatch.setitem(backend.__dict__["_kernel_cache"], ops.spike, Kernel(spike, frozenset(FLOATS)))
-    monkeypatch.setattr(ops.spike, "plans", {})
 
 
 def primitive(surrogate: Surrogate, u: np.ndarray) -> np.ndarray:

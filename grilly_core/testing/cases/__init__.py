@@ -9,6 +9,7 @@ from grilly_core.testing.cases import (
     linalg,
     loss,
     neuron,
+    neuron_more,
     neuron_vjp,
     norm,
     norm_time,
@@ -22,6 +23,6 @@ from grilly_core.testing.cases import (
 )
 
 __all__ = [
-    "compare", "conv", "elementwise", "indexing", "legacy", "linalg", "loss", "neuron", "neuron_vjp", "norm", "norm_time",
-    "optim", "plasticity", "pool", "random", "reduce", "shape", "synapse",
+    "compare", "conv", "elementwise", "indexing", "legacy", "linalg", "loss", "neuron", "neuron_more", "neuron_vjp", "norm",
+    "norm_time", "optim", "plasticity", "pool", "random", "reduce", "shape", "synapse",
 ]  # fmt: skip

@@ -5,6 +5,8 @@ from grilly_numpy.kernels import (
     conv,
     elementwise,
     neuron,
+    neuron_more,
+    neuron_more_vjp,
     neuron_vjp,
     norm,
     norm_time,
@@ -24,6 +26,8 @@ kernels = KernelTable("grilly_numpy")
 for _module in (elementwise, shape, random):
     for _name, (_function, _dtypes) in _module.KERNELS.items():
         kernels.register(registry()[_name], dtypes=_dtypes)(_function)
-for _module in (conv, neuron, neuron_vjp, norm, norm_time, optim, plasticity, pool, softmax, synapse):
+for _module in (
+    conv, neuron, neuron_more, neuron_more_vjp, neuron_vjp, norm, norm_time, optim, plasticity, pool, softmax, synapse,
+):  # fmt: skip
     for _name, _function in _module.KERNELS.items():
         kernels.register(registry()[_name], dtypes=(*FLOATS, "int32"))(_function)

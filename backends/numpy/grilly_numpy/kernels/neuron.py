@@ -18,12 +18,16 @@ from grilly_numpy.threads import parallel_for
 __all__ = [
     "KERNELS",
     "block_bounds",
+    "hard_reset",
     "if_multi_step",
     "if_step",
+    "leak",
     "lif_multi_step",
     "lif_step",
+    "over_blocks",
     "plif_multi_step",
     "plif_step",
+    "soft_reset",
 ]
 
 _BLOCK_BYTES = 1 << 19  # a row of one block: less waits for the interpreter lock, more leaves the cache
@@ -42,12 +46,24 @@ def block_bounds(neurons: int, itemsize: int) -> list[tuple[int, int]]:
     return [(a, min(a + width, neurons)) for a in range(0, neurons, max(width, 1))]
 
 
+def over_blocks(neurons: int, dtype: np.dtype[Any], run: Callable[[slice], Any]) -> list[Any]:
+    """``run`` on every block of neurons; its results in the order of the blocks."""
+    blocks = block_bounds(neurons, dtype.itemsize)
+    results: list[Any] = [None] * len(blocks)
+
+    def one(block: int) -> None:
+        results[block] = run(slice(*blocks[block]))
+
+    parallel_for(len(blocks), one)
+    return results
+
+
 def _forward(
     x: np.ndarray, v: np.ndarray, charge: _Charge, v_threshold: float, v_reset: float | None, save_h: bool
 ) -> tuple[np.ndarray, ...]:
     steps, neurons, dtype = x.shape[0], v.size, x.dtype
     threshold = np.array(v_threshold, dtype)
-    reset = _soft_reset(threshold) if v_reset is None else _hard_reset(v_reset, dtype)
+    reset = soft_reset(threshold) if v_reset is None else hard_reset(v_reset, dtype)
     spikes, last = empty(x.shape, dtype), empty(v.shape, dtype)
     saved = empty(x.shape, dtype) if save_h else None
     x_all, v_all = x.reshape(steps, neurons), v.reshape(neurons)
@@ -72,7 +88,8 @@ def _forward(
     return (spikes, last) if saved is None else (spikes, last, saved)
 
 
-def _hard_reset(v_reset: float, dtype: np.dtype[Any]) -> _Charge:
+def hard_reset(v_reset: float, dtype: np.dtype[Any]) -> _Charge:
+    """``f(h, s, v, tmp)`` writes the potential after a reset to ``v_reset``."""
     one, value = np.array(1, dtype), np.array(v_reset, dtype)
 
     def to_zero(h: np.ndarray, s: np.ndarray, v: np.ndarray, tmp: np.ndarray) -> None:
@@ -87,7 +104,9 @@ def _hard_reset(v_reset: float, dtype: np.dtype[Any]) -> _Charge:
     return to_value if value else to_zero
 
 
-def _soft_reset(threshold: np.ndarray) -> _Charge:
+def soft_reset(threshold: np.ndarray) -> _Charge:
+    """``f(h, s, v, tmp)`` writes the potential after a reset by the threshold."""
+
     def subtract(h: np.ndarray, s: np.ndarray, v: np.ndarray, tmp: np.ndarray) -> None:
         np.multiply(s, threshold, out=tmp)
         np.subtract(h, tmp, out=v)
@@ -99,7 +118,8 @@ def _integrate(x: np.ndarray, v: np.ndarray, h: np.ndarray, tmp: np.ndarray) -> 
     np.add(v, x, out=h)
 
 
-def _leak(k: np.ndarray, v_reset: float | None, decay_input: bool) -> _Charge:
+def leak(k: np.ndarray, v_reset: float | None, decay_input: bool) -> _Charge:
+    """``f(x, v, h, tmp)`` writes the charged potential of a leaky neuron."""
     rest = np.array(v_reset or 0.0, k.dtype)
 
     def decayed(x: np.ndarray, v: np.ndarray, h: np.ndarray, tmp: np.ndarray) -> None:
@@ -146,7 +166,7 @@ def lif_multi_step(
     save_h: bool,
 ) -> tuple[np.ndarray, ...]:
     """Leaky integrate and fire, ``k = 1 / tau``: shapes as :func:`if_multi_step`."""
-    charge = _leak(np.array(k, x.dtype), v_reset, decay_input)
+    charge = leak(np.array(k, x.dtype), v_reset, decay_input)
     return _forward(x, v, charge, v_threshold, v_reset, save_h)
 
 
@@ -165,7 +185,7 @@ def plif_multi_step(
     save_h: bool,
 ) -> tuple[np.ndarray, ...]:
     """Leaky integrate and fire whose ``k`` is a 0-d array: shapes as :func:`if_multi_step`."""
-    return _forward(x, v, _leak(k, v_reset, decay_input), v_threshold, v_reset, save_h)
+    return _forward(x, v, leak(k, v_reset, decay_input), v_threshold, v_reset, save_h)
 
 
 def _one_step(results: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
@@ -202,7 +222,7 @@ def lif_step(
     surrogate: Any,
 ) -> tuple[np.ndarray, ...]:
     """One step of :func:`lif_multi_step`: ``x, v [...] -> s [...], v_next [...]``."""
-    charge = _leak(np.array(k, x.dtype), v_reset, decay_input)
+    charge = leak(np.array(k, x.dtype), v_reset, decay_input)
     return _one_step(_forward(x[None], v, charge, v_threshold, v_reset, False))
 
 
@@ -220,7 +240,7 @@ def plif_step(
     surrogate: Any,
 ) -> tuple[np.ndarray, ...]:
     """One step of :func:`plif_multi_step`: ``x, v [...] -> s [...], v_next [...]``."""
-    return _one_step(_forward(x[None], v, _leak(k, v_reset, decay_input), v_threshold, v_reset, False))
+    return _one_step(_forward(x[None], v, leak(k, v_reset, decay_input), v_threshold, v_reset, False))
 
 
 KERNELS = {

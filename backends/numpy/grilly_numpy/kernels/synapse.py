@@ -6,14 +6,12 @@ is added up block by block in a fixed order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from grilly_numpy.kernels.neuron import block_bounds
+from grilly_numpy.kernels.neuron import over_blocks
 from grilly_numpy.memory import empty
-from grilly_numpy.threads import parallel_for
 
 __all__ = [
     "KERNELS", "dual_timescale", "dual_timescale_vjp", "stp_synapse", "stp_synapse_vjp", "synapse_filter",
@@ -21,18 +19,6 @@ __all__ = [
 ]  # fmt: skip
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def _over_blocks(neurons: int, dtype: np.dtype[Any], run: Callable[[slice], Any]) -> list[Any]:
-    """``run`` on every block of neurons; its results in the order of the blocks."""
-    blocks = block_bounds(neurons, dtype.itemsize)
-    results: list[Any] = [None] * len(blocks)
-
-    def one(block: int) -> None:
-        results[block] = run(slice(*blocks[block]))
-
-    parallel_for(len(blocks), one)
-    return results
 
 
 def _rows(array: Array, neurons: int) -> Array:
@@ -60,7 +46,7 @@ def synapse_filter(device: Any, x: Array, y: Array, decay: Array, line: Array | 
         if steps > 1:
             np.copyto(last_all[at], end)
 
-    _over_blocks(n, x.dtype, run)
+    over_blocks(n, x.dtype, run)
     return out, last
 
 
@@ -136,7 +122,7 @@ def synapse_filter_vjp(
         slopes.add(end)
         return slopes.of_decay
 
-    total = sum(_over_blocks(n, dtype, run))
+    total = sum(over_blocks(n, dtype, run))
     with np.errstate(all="ignore"):
         g_decay = () if x is None else (np.array(total, dtype),)
     return (g_x, g_y, *(() if g_line is None else (g_line,)), *g_decay)
@@ -169,7 +155,7 @@ def dual_timescale(
             np.multiply(a, w_fast, out=row)
             np.add(row, np.multiply(b, w_slow, out=tmp), out=row)
 
-    _over_blocks(n, dtype, run)
+    over_blocks(n, dtype, run)
     return (out, *ends)
 
 
@@ -222,7 +208,7 @@ def dual_timescale_vjp(
             of_weight.append(slopes.of_weight)
         return [*of_decay, *of_weight]
 
-    sums = _over_blocks(n, dtype, run)
+    sums = over_blocks(n, dtype, run)
     if x is None:
         return g_x, g_fast0, g_slow0
     with np.errstate(all="ignore"):
@@ -256,7 +242,7 @@ def _release(
             np.copyto(b, np.subtract(b, tmp, out=tmp), where=spike)
             np.copyto(row, zero, where=np.logical_not(spike, out=spike))
 
-    _over_blocks(n, dtype, run)
+    over_blocks(n, dtype, run)
     return out, u_end, r_end
 
 
