@@ -46,8 +46,8 @@ def main() -> None:
         ours.append(measure(ours_command))
         peer.append(measure(peer_command))
     print(f"{ours[0][next(iter(ours[0]))]['device']}; medians of {options.rounds} runs in turns")
-    print("| workload | shapes | grilly ms | peer ms | ratio | rates |")
-    print("|---|---|---|---|---|---|")
+    print("| workload | shapes | grilly ms | peer ms | ratio | rates | peak MB |")
+    print("|---|---|---|---|---|---|---|")
     for key in ours[0]:
         if key not in peer[0]:
             continue
@@ -57,7 +57,9 @@ def main() -> None:
         shown = "" if rates[0] is None or rates[1] is None else f"{rates[0]:.3f} {rates[1]:.3f}"
         if shown and abs(rates[0] - rates[1]) > 0.02:
             shown += " DIFFER"
-        print(f"| {key[0]} | {key[1]} | {a:.2f} | {b:.2f} | {a / b:.2f} | {shown} |")
+        peaks = [run[0][key]["peak_bytes"] for run in (ours, peer)]
+        memory = " ".join("-" if peak is None else f"{peak / 1e6:.0f}" for peak in peaks)
+        print(f"| {key[0]} | {key[1]} | {a:.2f} | {b:.2f} | {a / b:.2f} | {shown} | {memory} |")
 
 
 if __name__ == "__main__":
