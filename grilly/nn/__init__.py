@@ -3,6 +3,13 @@
 from grilly.convert.converter import Converter
 from grilly.convert.voltage import VoltageScaler
 from grilly.nn import init
+from grilly.nn.attention import (
+    ChannelQKAttention,
+    QKAttention,
+    SpikingSelfAttention,
+    TemporalWiseAttention,
+    TokenQKAttention,
+)
 from grilly.nn.container import ModuleList, MultiStepContainer, SeqToANNContainer, Sequential
 from grilly.nn.conv import (
     AdaptiveAvgPool1d,
@@ -57,14 +64,14 @@ from grilly_core.surrogate import (
 
 __all__ = [
     "ATan", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BaseNode", "BatchNorm1d",
-    "BatchNorm2d", "BatchNormThroughTime1d", "BatchNormThroughTime2d", "Conv1d", "Conv2d", "Converter",
-    "CrossEntropyLoss", "DeltaEncoder", "Dropout", "DualTimescaleSynapse", "Erf", "FastSigmoid", "FirstSpikeLoss",
-    "Flatten", "HebbianLayer", "HookHandle", "IFNode", "Identity", "LIFNeuron", "LIFNode", "LatencyEncoder",
-    "LayerNorm", "LeakyReLU", "Linear", "MSELoss", "MaxPool1d", "MaxPool2d", "MembraneMSELoss", "Module", "ModuleList",
-    "MultiStepContainer", "NeuNorm", "Parameter", "ParametricLIFNode", "PiecewiseExp", "PiecewiseQuadratic",
-    "PoissonEncoder", "RMSNorm", "RateCrossEntropyLoss", "RateMSELoss", "ReLU", "Rect", "SNNLayer", "STDPLayer",
-    "STDPLearner", "STPSynapse", "SeqToANNContainer", "Sequential", "Sigmoid", "Softmax", "StraightThrough",
-    "SuperSpike", "Surrogate", "SynapseFilter", "TETLoss", "Tanh", "TemporalEffectiveBatchNorm1d",
-    "TemporalEffectiveBatchNorm2d", "ThresholdDependentBatchNorm1d", "ThresholdDependentBatchNorm2d", "VoltageScaler",
-    "init",
+    "BatchNorm2d", "BatchNormThroughTime1d", "BatchNormThroughTime2d", "ChannelQKAttention", "Conv1d", "Conv2d",
+    "Converter", "CrossEntropyLoss", "DeltaEncoder", "Dropout", "DualTimescaleSynapse", "Erf", "FastSigmoid",
+    "FirstSpikeLoss", "Flatten", "HebbianLayer", "HookHandle", "IFNode", "Identity", "LIFNeuron", "LIFNode",
+    "LatencyEncoder", "LayerNorm", "LeakyReLU", "Linear", "MSELoss", "MaxPool1d", "MaxPool2d", "MembraneMSELoss",
+    "Module", "ModuleList", "MultiStepContainer", "NeuNorm", "Parameter", "ParametricLIFNode", "PiecewiseExp",
+    "PiecewiseQuadratic", "PoissonEncoder", "QKAttention", "RMSNorm", "RateCrossEntropyLoss", "RateMSELoss", "ReLU",
+    "Rect", "SNNLayer", "STDPLayer", "STDPLearner", "STPSynapse", "SeqToANNContainer", "Sequential", "Sigmoid",
+    "Softmax", "SpikingSelfAttention", "StraightThrough", "SuperSpike", "Surrogate", "SynapseFilter", "TETLoss", "Tanh",
+    "TemporalEffectiveBatchNorm1d", "TemporalEffectiveBatchNorm2d", "TemporalWiseAttention",
+    "ThresholdDependentBatchNorm1d", "ThresholdDependentBatchNorm2d", "TokenQKAttention", "VoltageScaler", "init",
 ]  # fmt: skip

@@ -89,7 +89,7 @@ def test_the_table_names_what_there_is() -> None:
     plastic = named("plasticity") - {"STDPLearner", "stdp_update", "hebbian_update"}
     assert plastic <= kinds["modules"] and {"stdp_update", "hebbian_update"} <= set(F.__all__)
     modules = plastic | named("layers") | named("norms") | named("containers") | named("encoders") - functions
-    modules |= named("synapses") - set(F.__all__)
+    modules |= named("attention") | named("synapses") - set(F.__all__)
     assert modules | named("activations") - {"sigmoid", "Sigmoid"} == kinds["modules"]
 
 
