@@ -72,8 +72,8 @@ def _parser() -> Parser:
     )
     add(
         "--mode",
-        default="max_norm",
-        help="which activation a spike a step stands for: max_norm, robust_norm (99.9th percentile), another percentile "
+        default="robust_norm",  # one outlier does not make all neurons slow
+        help="which activation a spike a step stands for: robust_norm (99.9th percentile), max_norm, another percentile "
         "such as 99.5%%, or a number times the maximum (%(default)s)",
     )
     add("--steps", metavar="T", type=int, default=64, help="the largest number of steps (%(default)s)")

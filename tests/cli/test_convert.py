@@ -48,7 +48,7 @@ def test_convert_prints_the_report_and_accuracies(trained: None, capsys: Capture
     assert run("convert", "runs/toy", "--data", "toy.npz") == 0
     report, _, table = capsys.readouterr().out.partition("\n\n")
     lines = report.splitlines()
-    assert lines[0] == "Sequential: ReLUs of 2 layers made spiking, lambda by max_norm from 48 samples"
+    assert lines[0] == "Sequential: ReLUs of 2 layers made spiking, lambda by robust_norm from 48 samples"
     assert lines[1].split() == ["layer", "was", "became", "lambda", "threshold"]
     assert [line.split()[1] for line in lines[2:]] == [
         *("Flatten", "Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d", "ReLU", "Linear"),

@@ -71,6 +71,17 @@ def test_rates_still_decode_and_nothing_is_clipped_any_more() -> None:
     assert np.abs(rates(snn, x, 400) - wanted).max() < 0.04 * np.abs(wanted).max()
 
 
+def test_balancing_makes_bounds_from_the_weights_useful() -> None:
+    x = samples(64, 20)
+    wide = (nn.Linear(20, 60), nn.ReLU(), nn.Linear(60, 60), nn.ReLU(), nn.Linear(60, 3))
+    ann = nn.Sequential(*wide)
+    wanted = outputs(ann, x)
+    snn = nn.Converter()(ann)
+    before = np.abs(rates(snn, x, 64) - wanted).max()
+    nn.VoltageScaler(snn).scale_thresholds(x)
+    assert np.abs(rates(snn, x, 64) - wanted).max() < before / 3
+
+
 def test_doing_it_twice_changes_nothing() -> None:
     _, snn, x = converted()
     scaler = nn.VoltageScaler(snn)
