@@ -43,6 +43,7 @@ from grilly.functional.neurons import (
     lif_step,
     plif_multi_step,
     plif_step,
+    spike,
 )
 from grilly.functional.norm_time import bn_through_time, neunorm_multi_step, neunorm_step
 from grilly.functional.plasticity import hebbian_update, stdp_update
@@ -62,5 +63,5 @@ __all__ = [
     "linear", "log", "log_softmax", "max_pool2d", "membrane_mse_loss", "mse_loss", "multi_step_forward",
     "neunorm_multi_step", "neunorm_step", "one_hot", "plif_multi_step", "plif_step", "poisson_encode",
     "rate_cross_entropy", "rate_mse_loss", "relu", "reset_net", "rms_norm", "seq_to_ann_forward", "set_step_mode",
-    "sigmoid", "softmax", "sqrt", "stdp_update", "stp_synapse", "synapse_filter", "tanh", "tet_loss", "where",
+    "sigmoid", "softmax", "spike", "sqrt", "stdp_update", "stp_synapse", "synapse_filter", "tanh", "tet_loss", "where",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from grilly_core.ops.neuron_rules import keeps_potentials
 from grilly_core.surrogate import ATan, Surrogate
 from grilly_core.tensor import Tensor, scalar, tensor
 
-__all__ = ["if_multi_step", "if_step", "lif_multi_step", "lif_step", "plif_multi_step", "plif_step"]
+__all__ = ["if_multi_step", "if_step", "lif_multi_step", "lif_step", "plif_multi_step", "plif_step", "spike"]
 
 
 def _potential(v: Any, x: Tensor, shape: tuple[int, ...], v_reset: float | None) -> Tensor:
@@ -28,6 +28,25 @@ def _potential(v: Any, x: Tensor, shape: tuple[int, ...], v_reset: float | None)
 
 def _leak(tau: float, owner: str) -> float:
     return 1.0 / finite_number(tau, f"{owner}: tau (time steps)", low=1.0)
+
+
+def spike(u: Any, surrogate_function: Surrogate = ATan()) -> Tensor:
+    """1 where ``u >= 0``, else 0; backward sees the surrogate's derivative.
+
+    Args:
+        u: potential minus threshold, any shape.
+        surrogate_function: such as ``nn.ATan()``.
+
+    Returns:
+        Spikes as floats, shaped like u.
+
+    Example:
+        >>> from grilly import functional as F
+        >>> F.spike([-0.5, 0.0, 2.0]).tolist()
+        [0.0, 1.0, 1.0]
+    """
+    out: Tensor = ops.spike(float_tensor(u, "spike"), surrogate=surrogate_function)
+    return out
 
 
 def if_step(

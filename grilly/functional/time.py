@@ -29,9 +29,11 @@ def detach_net(net: Module) -> None:
 def set_step_mode(net: Module, step_mode: str) -> None:
     """Give every module below ``net`` that has a step mode this one.
 
-    ``MultiStepContainer`` and ``SeqToANNContainer`` run single-step modules; what is inside them is left alone.
+    ``MultiStepContainer``, ``SeqToANNContainer`` and the recurrent containers run single-step modules; what is inside them
+    is left alone.
     """
     from grilly.nn.container import MultiStepContainer, SeqToANNContainer
+    from grilly.nn.recurrent import RecurrentContainer
     from grilly.nn.step import StepModule, check_step_mode
 
     check_step_mode(step_mode, "set_step_mode")
@@ -39,8 +41,9 @@ def set_step_mode(net: Module, step_mode: str) -> None:
         return
     if isinstance(net, StepModule):
         net.step_mode = step_mode
-    for child in net.children():
-        set_step_mode(child, step_mode)
+    if not isinstance(net, RecurrentContainer):
+        for child in net.children():
+            set_step_mode(child, step_mode)
 
 
 def multi_step_forward(model: Module, x: Any, T: int | None = None, repeat: bool | None = None) -> Any:  # noqa: N803
@@ -104,11 +107,12 @@ def _over_time(x: Any, T: int | None, repeat: bool | None) -> Tensor:  # noqa: N
 def _modes(module: Module) -> tuple[set[str], bool]:
     """Step modes outside the time containers, and whether there is such a container."""
     from grilly.nn.container import MultiStepContainer, SeqToANNContainer
+    from grilly.nn.recurrent import RecurrentContainer
 
     if isinstance(module, MultiStepContainer | SeqToANNContainer):
         return set(), True
     modes, containers = ({module.step_mode} if hasattr(module, "step_mode") else set()), False
-    for child in module.children():
+    for child in () if isinstance(module, RecurrentContainer) else module.children():
         below, inside = _modes(child)
         modes, containers = modes | below, containers or inside
     return modes, containers

@@ -35,6 +35,11 @@ from grilly.nn.loss import (
 )
 from grilly.nn.module import HookHandle, Module
 from grilly.nn.neunorm import NeuNorm
+from grilly.nn.neuron_custom import StepNeuron, neuron
+from grilly.nn.neuron_graded import ILIFNode, NonSpikingLIFNode, TernaryLIFNode
+from grilly.nn.neuron_nonlinear import EIFNode, IzhikevichNode, QIFNode
+from grilly.nn.neuron_psn import PSN, MaskedPSN, SlidingPSN
+from grilly.nn.neuron_states import ALIFNode, CubaLIFNode, KLIFNode
 from grilly.nn.neurons import BaseNode, IFNode, LIFNode, ParametricLIFNode
 from grilly.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from grilly.nn.norm_time import (
@@ -47,6 +52,7 @@ from grilly.nn.norm_time import (
 )
 from grilly.nn.parameter import Parameter
 from grilly.nn.plasticity import HebbianLayer, STDPLayer
+from grilly.nn.recurrent import ElementWiseRecurrentContainer, LinearRecurrentContainer
 from grilly.nn.stdp_learner import STDPLearner
 from grilly.nn.synapse import DualTimescaleSynapse, STPSynapse, SynapseFilter
 from grilly_core.surrogate import (
@@ -63,15 +69,18 @@ from grilly_core.surrogate import (
 )
 
 __all__ = [
-    "ATan", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BaseNode", "BatchNorm1d",
-    "BatchNorm2d", "BatchNormThroughTime1d", "BatchNormThroughTime2d", "ChannelQKAttention", "Conv1d", "Conv2d",
-    "Converter", "CrossEntropyLoss", "DeltaEncoder", "Dropout", "DualTimescaleSynapse", "Erf", "FastSigmoid",
-    "FirstSpikeLoss", "Flatten", "HebbianLayer", "HookHandle", "IFNode", "Identity", "LIFNeuron", "LIFNode",
-    "LatencyEncoder", "LayerNorm", "LeakyReLU", "Linear", "MSELoss", "MaxPool1d", "MaxPool2d", "MembraneMSELoss",
-    "Module", "ModuleList", "MultiStepContainer", "NeuNorm", "Parameter", "ParametricLIFNode", "PiecewiseExp",
-    "PiecewiseQuadratic", "PoissonEncoder", "QKAttention", "RMSNorm", "RateCrossEntropyLoss", "RateMSELoss", "ReLU",
-    "Rect", "SNNLayer", "STDPLayer", "STDPLearner", "STPSynapse", "SeqToANNContainer", "Sequential", "Sigmoid",
-    "Softmax", "SpikingSelfAttention", "StraightThrough", "SuperSpike", "Surrogate", "SynapseFilter", "TETLoss", "Tanh",
-    "TemporalEffectiveBatchNorm1d", "TemporalEffectiveBatchNorm2d", "TemporalWiseAttention",
-    "ThresholdDependentBatchNorm1d", "ThresholdDependentBatchNorm2d", "TokenQKAttention", "VoltageScaler", "init",
+    "PSN", "ALIFNode", "ATan", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BaseNode",
+    "BatchNorm1d", "BatchNorm2d", "BatchNormThroughTime1d", "BatchNormThroughTime2d", "ChannelQKAttention",
+    "Conv1d", "Conv2d", "Converter", "CrossEntropyLoss", "CubaLIFNode", "DeltaEncoder", "Dropout",
+    "DualTimescaleSynapse", "EIFNode", "ElementWiseRecurrentContainer", "Erf", "FastSigmoid", "FirstSpikeLoss",
+    "Flatten", "HebbianLayer", "HookHandle", "IFNode", "ILIFNode", "Identity", "IzhikevichNode", "KLIFNode",
+    "LIFNeuron", "LIFNode", "LatencyEncoder", "LayerNorm", "LeakyReLU", "Linear", "LinearRecurrentContainer",
+    "MSELoss", "MaskedPSN", "MaxPool1d", "MaxPool2d", "MembraneMSELoss", "Module", "ModuleList",
+    "MultiStepContainer", "NeuNorm", "NonSpikingLIFNode", "Parameter", "ParametricLIFNode", "PiecewiseExp",
+    "PiecewiseQuadratic", "PoissonEncoder", "QIFNode", "QKAttention", "RMSNorm", "RateCrossEntropyLoss",
+    "RateMSELoss", "ReLU", "Rect", "SNNLayer", "STDPLayer", "STDPLearner", "STPSynapse", "SeqToANNContainer",
+    "Sequential", "Sigmoid", "SlidingPSN", "Softmax", "SpikingSelfAttention", "StepNeuron", "StraightThrough",
+    "SuperSpike", "Surrogate", "SynapseFilter", "TETLoss", "Tanh", "TemporalEffectiveBatchNorm1d",
+    "TemporalEffectiveBatchNorm2d", "TemporalWiseAttention", "TernaryLIFNode", "ThresholdDependentBatchNorm1d",
+    "ThresholdDependentBatchNorm2d", "TokenQKAttention", "VoltageScaler", "init", "neuron",
 ]  # fmt: skip
