@@ -22,7 +22,7 @@ VARIABLES = {
     "GRILLY_PROFILE": "1: print time and bandwidth per op (backends on a device)",
     "GRILLY_REQUIRE_NATIVE": "1: refuse ops that would run as composites",
     "GRILLY_TEST_REQUIRE": "comma-separated names of backends that must open (test suite)",
-    "GRILLY_VK_FLOAT32": "1: no matrix units: Vulkan products in plain float32 (slower, errors half as large)",
+    "GRILLY_VK_PLAIN_FLOAT": "1: no matrix units: Vulkan products in plain float32 (slower, errors half as large)",
     "GRILLY_VK_MEMORY_MB": "most device memory the Vulkan backend takes, in megabytes (the device's size)",
     "GRILLY_VK_SYNC": "1: submit Vulkan work op by op, naming the one that fails",
 }

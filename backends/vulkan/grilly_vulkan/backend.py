@@ -77,7 +77,7 @@ class VulkanBackend(Backend):
         self.device = f"{capabilities.name} ({capabilities.kind}, {capabilities.driver})"
         self.features = frozenset({"deterministic_scatter"})
         self.simple_products = capabilities.is_cpu
-        self.split_products = _has_matrix_units(capabilities) and not flag("GRILLY_VK_FLOAT32")
+        self.split_products = _has_matrix_units(capabilities) and not flag("GRILLY_VK_PLAIN_FLOAT")
         limit, serial, profiled = _memory_limit(capabilities), flag("GRILLY_VK_SYNC"), flag("GRILLY_PROFILE")
         self._device = device = Device(capabilities)
         with ExitStack() as undo:
