@@ -104,7 +104,10 @@ class Module:
         if name in registries["_memories"]:
             registries["_memories"][name] = value
             return
-        if name in registries["_buffers"] and isinstance(value, Tensor) and not isinstance(value, Parameter):
+        buffer = registries["_buffers"].get(name)
+        if buffer is not None and _is_array(value) and not isinstance(value, Parameter):
+            if not isinstance(value, Tensor):
+                value = tensor(value, dtype=buffer.dtype, backend=buffer._backend)
             registries["_buffers"][name] = value
             object.__setattr__(self, name, value)
             return
@@ -136,7 +139,7 @@ class Module:
     def register_buffer(self, name: str, value: Any) -> None:
         """A tensor (or array) that is saved and moved with the module but not learnt (running statistics).
 
-        Assigning a Tensor to the attribute later gives the buffer new contents.
+        Assigning a Tensor (or array) to the attribute later gives the buffer new contents.
         """
         setattr(self, name, value if isinstance(value, Tensor) else tensor(value))
         self._buffers[name] = getattr(self, name)

@@ -84,6 +84,11 @@ def test_attributes() -> None:
     assert dict(net.named_buffers())["norm.running_mean"].tolist() == [1.0] * 4
     net.norm.set_buffer("running_mean", grilly.zeros(4))
     assert net.norm.running_mean.tolist() == [0.0] * 4
+    net.norm.set_buffer("running_mean", np.full(4, 2.0))
+    net.norm.running_var = np.full(4, 3.0)
+    held = dict(net.named_buffers())
+    assert [held[f"norm.running_{name}"].tolist() for name in ("mean", "var")] == [[2.0] * 4, [3.0] * 4]
+    assert {value.dtype for value in held.values()} == {np.dtype("float32")}
     with pytest.raises(ArgumentError, match=r"BatchNorm1d has no buffer 'mean'; it has \['running_mean'"):
         net.norm.set_buffer("mean", grilly.zeros(4))
 
