@@ -23,11 +23,12 @@ from grilly_core import __version__, plugins
 from grilly_core.errors import GrillyError
 
 ROOT = Path(__file__).resolve().parents[1]
+_PUBLISHED = "-p grilly_core.testing.plugin --pyargs grilly_core.testing.conformance --grilly-backend {name}"
 SUITES = {
-    "conformance": "-p grilly_core.testing.plugin --pyargs grilly_core.testing.conformance --grilly-backend {name}",
-    "golden cases": "tests/oracle -k {name}",
-    "cross-check of networks": "tests/cross",
-    "its own tests": "backends/{name}/tests",
+    "conformance": _PUBLISHED.split(),
+    "golden cases": ["tests/oracle", "-k", "{name}"],
+    "cross-check of networks": ["tests/cross"],
+    "its kernels": ["backends/{name}/tests", "-k", "kernels or products"],
 }
 
 
@@ -41,9 +42,9 @@ class Row(NamedTuple):
     ok: bool
 
 
-def run_suite(backend: str, suite: str, arguments: str, processes: int) -> Row | None:
+def run_suite(backend: str, suite: str, arguments: list[str], processes: int) -> Row | None:
     """One pytest run in a process of its own; None where there is no such suite."""
-    words = arguments.format(name=backend).split()
+    words = [word.format(name=backend) for word in arguments]
     if words[0].startswith(("tests", "backends")) and not (ROOT / words[0]).is_dir():
         return None
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:benchmark", "-n", str(processes), *words]
