@@ -8,7 +8,7 @@ from typing import Any
 from grilly._checks import finite_number
 from grilly.nn.checks import check_input
 from grilly.nn.parameter import Parameter
-from grilly.nn.step import StatefulModule, kept
+from grilly.nn.step import StatefulModule, kept, together
 from grilly_core import ops
 from grilly_core.errors import ArgumentError, BackendMismatchError, DTypeError, ShapeError
 from grilly_core.tensor import Tensor
@@ -75,7 +75,8 @@ class StepNeuron(StatefulModule):
         shape = x.shape[1:] if multi else x.shape
         state = {name: kept(self, self._memories[name], shape, x) for name in self._names}
         out, state = self.run(x, state) if multi else self._one(x, state)
-        self._memories.update(state)
+        out, *after = together(out, *state.values())
+        self._memories.update(zip(state, after, strict=True))
         return out
 
     def _one(self, x: Tensor, state: State) -> tuple[Tensor, State]:

@@ -9,7 +9,7 @@ from grilly._checks import finite_number, positive_number
 from grilly.nn.checks import check_input
 from grilly.nn.neurons import BaseNode, check_tau
 from grilly.nn.parameter import Parameter
-from grilly.nn.step import kept
+from grilly.nn.step import kept, together
 from grilly_core import ops
 from grilly_core.errors import ArgumentError
 from grilly_core.surrogate import Surrogate
@@ -46,7 +46,8 @@ class StatesNode(BaseNode):
         steps = x if multi else x.expand_dims(0)
         save_v = multi and self.store_v_seq
         states = [kept(self, self._memories[name], steps.shape[1:], x) for name in self._states]
-        spikes, *after = self._all_steps(steps, *states, *self._slopes(), save_v=save_v, **self._constants())
+        results = self._all_steps(steps, *states, *self._slopes(), save_v=save_v, **self._constants())
+        spikes, *after = results if results[0]._node is results[1]._node else together(*results)
         for name, state in zip(self._states, after, strict=False):
             setattr(self, name, state)
         if save_v:

@@ -8,11 +8,19 @@ from typing import Any
 
 from grilly.nn.checks import check_kept
 from grilly.nn.module import Module
-from grilly_core import ops
+from grilly_core import autograd, ops
 from grilly_core.errors import ArgumentError, ShapeError
 from grilly_core.tensor import Tensor, scalar
 
-__all__ = ["MultiStepModule", "StatefulModule", "StepModule", "check_step_mode", "fold_time", "kept"]
+__all__ = [
+    "MultiStepModule",
+    "StatefulModule",
+    "StepModule",
+    "check_step_mode",
+    "fold_time",
+    "kept",
+    "together",
+]
 
 
 def check_step_mode(step_mode: str, owner: str) -> str:
@@ -89,6 +97,32 @@ def kept(owner: Module, value: Any, shape: tuple[int, ...], x: Tensor) -> Tensor
         return state
     check_kept(owner, value, shape, x)
     return value
+
+
+def together(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The same tensors, made by one node of the tape, as a fused op makes them.
+
+    Once backward has used one of them all count as used, so that a forgotten reset is seen however the state was made.
+
+    Example:
+        >>> import grilly
+        >>> x = grilly.tensor([1.0], requires_grad=True)
+        >>> y, state = together(x * 2, x * 3)
+        >>> y.sum().backward()
+        >>> autograd.graph_is_freed(state), x.grad.tolist()
+        (True, [2.0])
+    """
+    if not (autograd.grad_enabled() and any(x.requires_grad for x in tensors)):
+        return tensors
+    edges, specs = tuple([autograd.edge_of(x) for x in tensors]), tuple([x.spec for x in tensors])
+    nothing = (None,) * len(tensors)
+    backend = tensors[0]._backend
+    node = autograd.Node(None, _as_they_come, backend, {}, edges, specs, nothing, specs, nothing)
+    return tuple([Tensor(x._data, backend, x.spec, True, node, i) for i, x in enumerate(tensors)])
+
+
+def _as_they_come(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    return grads
 
 
 class StatefulModule(StepModule):
