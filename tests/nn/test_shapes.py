@@ -16,6 +16,12 @@ from grilly_core.surrogate import Surrogate
 
 Make = Callable[..., nn.Module]
 
+
+def _leaky(x: Any, state: Any, params: Any) -> Any:
+    v = state["v"] * params["k"] + x
+    return F.spike(v - 1.0), {"v": v}
+
+
 # One step in, one step out; constructors take step_mode unless the class has none.
 LAYERS: dict[type[nn.Module], tuple[Make, tuple[int, ...], tuple[int, ...]]] = {
     nn.Linear: (lambda **k: nn.Linear(6, 4, **k), (2, 6), (2, 4)),
@@ -41,8 +47,25 @@ LAYERS: dict[type[nn.Module], tuple[Make, tuple[int, ...], tuple[int, ...]]] = {
     nn.IFNode: (nn.IFNode, (2, 3), (2, 3)),
     nn.LIFNode: (nn.LIFNode, (2, 3), (2, 3)),
     nn.ParametricLIFNode: (nn.ParametricLIFNode, (2, 3), (2, 3)),
+    nn.KLIFNode: (lambda **k: nn.KLIFNode(scale_reset=True, **k), (2, 3), (2, 3)),
+    nn.CubaLIFNode: (nn.CubaLIFNode, (2, 3), (2, 3)),
+    nn.ALIFNode: (nn.ALIFNode, (2, 3), (2, 3)),
+    nn.QIFNode: (nn.QIFNode, (2, 3), (2, 3)),
+    nn.EIFNode: (nn.EIFNode, (2, 3), (2, 3)),
+    nn.IzhikevichNode: (nn.IzhikevichNode, (2, 3), (2, 3)),
+    nn.ILIFNode: (nn.ILIFNode, (2, 3), (2, 3)),
+    nn.TernaryLIFNode: (nn.TernaryLIFNode, (2, 3), (2, 3)),
+    nn.NonSpikingLIFNode: (nn.NonSpikingLIFNode, (2, 3), (2, 3)),
+    nn.SlidingPSN: (lambda **k: nn.SlidingPSN(3, **k), (2, 3), (2, 3)),
+    nn.StepNeuron: (lambda **k: nn.neuron(_leaky, {"v": 0.0}, {"k": 0.5}, **k), (2, 3), (2, 3)),
+    nn.ElementWiseRecurrentContainer: (
+        lambda **k: nn.ElementWiseRecurrentContainer(nn.LIFNode(), lambda y, x: y + x, **k), (2, 3), (2, 3),
+    ),
+    nn.LinearRecurrentContainer: (
+        lambda **k: nn.LinearRecurrentContainer(nn.Linear(3, 2), 3, 2, **k), (5, 2, 3), (5, 2, 2),
+    ),
     nn.NeuNorm: (lambda **k: nn.NeuNorm(3, 4, 5, **k), (2, 3, 4, 5), (2, 3, 4, 5)),
-}
+}  # fmt: skip
 # Whole sequences in and out, whatever the shape.
 SEQUENCE_LAYERS: dict[type[nn.Module], tuple[Make, tuple[int, ...]]] = {
     nn.BatchNormThroughTime1d: (lambda: nn.BatchNormThroughTime1d(6, 3), (6, 4, 3)),
@@ -51,6 +74,8 @@ SEQUENCE_LAYERS: dict[type[nn.Module], tuple[Make, tuple[int, ...]]] = {
     nn.TemporalEffectiveBatchNorm2d: (lambda: nn.TemporalEffectiveBatchNorm2d(6, 3), (5, 4, 3, 2, 2)),
     nn.ThresholdDependentBatchNorm1d: (lambda: nn.ThresholdDependentBatchNorm1d(3), (6, 4, 3)),
     nn.ThresholdDependentBatchNorm2d: (lambda: nn.ThresholdDependentBatchNorm2d(3), (6, 4, 3, 2, 2)),
+    nn.PSN: (lambda: nn.PSN(6), (6, 4, 3)),
+    nn.MaskedPSN: (lambda: nn.MaskedPSN(2, 6, step_mode="m"), (6, 4, 3)),
 }
 BASES = {nn.Module, nn.BaseNode}
 TESTED_BELOW = {
@@ -93,7 +118,7 @@ def test_layer(kind: type[nn.Module]) -> None:
     if has_step_mode(kind):
         check(make(step_mode="m"), (6, *shape), (6, *wanted))
     check(nn.MultiStepContainer(make()), (6, *shape), (6, *wanted))
-    if kind not in (nn.IFNode, nn.LIFNode, nn.ParametricLIFNode, nn.Dropout, nn.NeuNorm, nn.RMSNorm):
+    if not make().memories() and kind not in (nn.Dropout, nn.RMSNorm):
         check(nn.SeqToANNContainer(make()), (6, *shape), (6, *wanted))
 
 
