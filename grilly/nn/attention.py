@@ -354,11 +354,8 @@ class TemporalWiseAttention(MultiStepModule):
                 f"{owner} was made for T={self.T} time steps, got {x.shape[0]} in {x.shape}; make it with T={x.shape[0]}"
             )
         rows = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
-        samples = x.shape[1]
-        hidden = (self.fc1 @ ops.concat([rows.mean(2), rows.max(2)], axis=1)).relu()
-        # The second product is linear: mean and largest value are added before it.
-        weight = (self.fc2 @ (hidden[:, :samples] + hidden[:, samples:])).sigmoid()
-        return (rows * weight.expand_dims(2)).reshape(x.shape)
+        y: Tensor = ops.temporal_attention(rows, self.fc1, self.fc2)[0]
+        return y.reshape(x.shape)
 
     def extra_repr(self) -> str:
         return f"T={self.T}, reduction={self.reduction}"

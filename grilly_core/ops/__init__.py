@@ -13,6 +13,7 @@ from grilly_core.ops.reduce import argmax, max, mean, sum, var
 from grilly_core.ops.shape import broadcast_to, concat, fill_extent, pad, reshape, stack, strided_slice, transpose
 from grilly_core.ops.indexing import gather, getitem, scatter_add
 from grilly_core.ops.linalg import dot, linear, matmul
+from grilly_core.ops.attention import row_dots, row_scale_vjp, row_sum_max, temporal_attention
 from grilly_core.ops.conv import conv1d, conv2d, conv2d_input_vjp, conv2d_weight_vjp
 from grilly_core.ops.pool import adaptive_avg_pool2d, avg_pool2d, avg_pool2d_vjp, max_pool2d, max_pool2d_vjp
 from grilly_core.ops.norm import batch_norm, batch_norm_infer, batch_norm_vjp, layer_norm, moving_average, rms_norm

@@ -95,6 +95,7 @@ _VALUES = {
     "power": _FUNCTION,
     "erf": Tolerance(2e-5, 2e-6),  # a series of 140 terms
     "surrogate_gradient": _FUNCTION,
+    "temporal_attention": _FUNCTION,
     "eif_multi_step": Tolerance(1e-5, 1e-5),  # three steps with an exponential each
     # A fast algorithm (Winograd, a split into half precision) is allowed; half precision alone is not.
     "matmul": _PRODUCT,

@@ -250,6 +250,11 @@ CASES: dict[str, list[Case]] = {
         case(normal(2, 3, 2, 4), normal(2, 3, 2, 4), normal(2, 2), positive(2, 2), positive(2, 2), eps=1e-3),
         case(normal(2, 3, 2, 4), normal(2, 3, 2, 4), normal(2, 2), positive(2, 2), None, eps=1e-3),
     ],
+    "row_sum_max": [case(apart(3, 5))],
+    "temporal_attention": [
+        case(apart(3, 2, 4), normal(2, 3), normal(3, 2)),
+        case(apart(2, 3, 1), positive(1, 2), normal(2, 1)),
+    ],
     "neunorm_multi_step": [
         case(normal(4, 2, 3, 5), normal(2, 1, 5), normal(3, 5), k=0.9),
         case(normal(1, 2, 3, 2), normal(2, 1, 2), normal(1, 2), k=0.25),

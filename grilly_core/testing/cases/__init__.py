@@ -1,6 +1,7 @@
 """A strategy of valid calls for every op, one module per module of ops; importing this registers them all."""
 
 from grilly_core.testing.cases import (
+    attention,
     compare,
     conv,
     elementwise,
@@ -23,6 +24,6 @@ from grilly_core.testing.cases import (
 )
 
 __all__ = [
-    "compare", "conv", "elementwise", "indexing", "legacy", "linalg", "loss", "neuron", "neuron_more", "neuron_vjp", "norm",
-    "norm_time", "optim", "plasticity", "pool", "random", "reduce", "shape", "synapse",
+    "attention", "compare", "conv", "elementwise", "indexing", "legacy", "linalg", "loss", "neuron", "neuron_more",
+    "neuron_vjp", "norm", "norm_time", "optim", "plasticity", "pool", "random", "reduce", "shape", "synapse",
 ]  # fmt: skip

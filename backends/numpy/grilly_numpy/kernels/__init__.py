@@ -2,6 +2,7 @@
 
 from grilly_core.extend import FLOATS, KernelTable, registry
 from grilly_numpy.kernels import (
+    attention,
     conv,
     elementwise,
     neuron,
@@ -27,7 +28,8 @@ for _module in (elementwise, shape, random):
     for _name, (_function, _dtypes) in _module.KERNELS.items():
         kernels.register(registry()[_name], dtypes=_dtypes)(_function)
 for _module in (
-    conv, neuron, neuron_more, neuron_more_vjp, neuron_vjp, norm, norm_time, optim, plasticity, pool, softmax, synapse,
+    attention, conv, neuron, neuron_more, neuron_more_vjp, neuron_vjp, norm, norm_time, optim, plasticity, pool, softmax,
+    synapse,
 ):  # fmt: skip
     for _name, _function in _module.KERNELS.items():
         kernels.register(registry()[_name], dtypes=(*FLOATS, "int32"))(_function)

@@ -14,6 +14,7 @@ from typing import Any
 from grilly_core.extend import KernelTable, registry
 from grilly_vulkan.array import DeviceArray
 from grilly_vulkan.kernels import (
+    attention,
     conv,
     elementwise,
     indexing,
@@ -67,6 +68,7 @@ def _plain(device: Any, array: Any) -> Any:
 
 
 for _module in (
+    attention,
     conv,
     elementwise,
     indexing,
