@@ -1,6 +1,7 @@
 """Everything a backend or kernel pack may import, and nothing more. Stable within one ``API_VERSION``."""
 
 from grilly_core import ops
+from grilly_core.arraycode import UFUNCS, shape_kernels
 from grilly_core.autograd import no_grad
 from grilly_core.backend import (
     API_VERSION,
@@ -26,12 +27,13 @@ from grilly_core.op import Op, registry
 from grilly_core.ops.random import philox
 from grilly_core.plugins import hookimpl
 from grilly_core.spec import DTYPES, FLOATS, Spec, numpy_dtype
-from grilly_core.surrogate import Surrogate
+from grilly_core.surrogate import Surrogate, fused_surrogate
 from grilly_core.tensor import wrap
 
 __all__ = [
-    "API_VERSION", "DTYPES", "FEATURES", "FLOATS", "Array", "Backend", "BackendInfo", "BackendUnavailable",
-    "ConfigError", "DeviceLostError", "GrillyError", "Kernel", "KernelError", "KernelTable", "Op",
-    "OutOfMemoryError", "Spec", "Surrogate", "UnsupportedOpError", "flag", "hookimpl", "make_kernel", "no_grad",
-    "numpy_dtype", "ops", "philox", "registry", "wrap",
+    "API_VERSION", "DTYPES", "FEATURES", "FLOATS", "UFUNCS", "Array", "Backend", "BackendInfo",
+    "BackendUnavailable", "ConfigError", "DeviceLostError", "GrillyError", "Kernel", "KernelError",
+    "KernelTable", "Op", "OutOfMemoryError", "Spec", "Surrogate", "UnsupportedOpError", "flag",
+    "fused_surrogate", "hookimpl", "make_kernel", "no_grad", "numpy_dtype", "ops", "philox", "registry",
+    "shape_kernels", "wrap",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ Example:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from grilly_core import ops
@@ -22,7 +23,7 @@ from grilly_core.tensor import Tensor, full
 
 __all__ = [
     "ATan", "Erf", "FastSigmoid", "PiecewiseExp", "PiecewiseQuadratic", "Rect", "Sigmoid", "StraightThrough",
-    "SuperSpike", "Surrogate",
+    "SuperSpike", "Surrogate", "fused_surrogate",
 ]  # fmt: skip
 
 
@@ -161,3 +162,33 @@ class StraightThrough(Surrogate):
 
     def primitive(self, u: Tensor) -> Tensor:
         return u * 1.0
+
+
+_FUSED: dict[type[Surrogate], Callable[[float], tuple[int, float, float]]] = {
+    ATan: lambda a: (0, math.pi / 2 * a, a / 2),
+    Sigmoid: lambda a: (1, a, a),
+    FastSigmoid: lambda a: (2, a, a / 2),
+    SuperSpike: lambda a: (2, 1.0, a),
+    PiecewiseQuadratic: lambda a: (3, a * a, a),
+    PiecewiseExp: lambda a: (4, a, a / 2),
+    Erf: lambda a: (5, a, a / math.sqrt(math.pi)),
+    Rect: lambda a: (6, 0.5 / a, a),
+    StraightThrough: lambda a: (7, 0.0, 1.0),
+}
+
+
+def fused_surrogate(surrogate: Surrogate) -> tuple[int, float, float] | None:
+    """What kernels that have the built-in derivatives in their source take: which one, ``scale`` and ``top``.
+
+    With ``z = scale u``: 0 is ``top / (1 + z^2)``; 1 ``top e^-|z| / (1 + e^-|z|)^2``; 2 ``top / (1 + |z|)^2``; 3
+    ``max(0, top - |z|)``; 4 ``top e^-|z|``; 5 ``top e^(-z^2)``; 6 ``top`` where ``|u| < scale``, else 0; 7 ``top``.
+
+    Returns:
+        None for any class but the built-in ones: a kernel declines it, and its ``derivative`` is used.
+
+    Example:
+        >>> fused_surrogate(Sigmoid(alpha=4.0))
+        (1, 4.0, 4.0)
+    """
+    constants = _FUSED.get(type(surrogate))
+    return None if constants is None else constants(float(getattr(surrogate, "alpha", 1.0)))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from grilly_core.extend import DTYPES, FLOATS
+from grilly_core.extend import DTYPES, FLOATS, UFUNCS
 from grilly_numpy.memory import empty
 from grilly_numpy.threads import parallel_for
 
@@ -20,6 +20,7 @@ NUMBERS = tuple(dtype for dtype in DTYPES if dtype != "bool")
 _LARGE = 1 << 18
 _BLOCK = 1 << 17
 _BOOL = np.dtype(bool)
+_CONDITIONS = ("greater", "greater_equal", "equal")
 # The ufuncs' own methods: a microsecond less than np.sum and np.max.
 _add_reduce: Any = np.add.reduce
 _maximum_reduce: Any = np.maximum.reduce
@@ -68,10 +69,6 @@ def cast(device: Any, x: np.ndarray, /, *, dtype: str) -> Any:
         return x.astype(dtype)
 
 
-def where(device: Any, condition: np.ndarray, x: np.ndarray, y: np.ndarray, /) -> Any:
-    return np.where(condition, x, y)
-
-
 def sum(device: Any, x: np.ndarray, /, *, axis: tuple[int, ...], keepdims: bool) -> Any:
     with np.errstate(all="ignore"):
         return _add_reduce(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
@@ -107,26 +104,14 @@ def spike(device: Any, u: np.ndarray, /, *, surrogate: Any) -> Any:
 
 
 KERNELS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
-    "add": (_binary(np.add), NUMBERS),
-    "sub": (_binary(np.subtract), NUMBERS),
-    "mul": (_binary(np.multiply), NUMBERS),
-    "div": (_binary(np.divide), FLOATS),
-    "maximum": (_binary(np.maximum), NUMBERS),
-    "minimum": (_binary(np.minimum), NUMBERS),
-    "greater": (_binary(np.greater, boolean=True), DTYPES),
-    "greater_equal": (_binary(np.greater_equal, boolean=True), DTYPES),
-    "equal": (_binary(np.equal, boolean=True), DTYPES),
-    "neg": (_unary(np.negative), NUMBERS),
-    "abs": (_unary(np.abs), NUMBERS),
-    "exp": (_unary(np.exp), FLOATS),
-    "log": (_unary(np.log), FLOATS),
-    "sqrt": (_unary(np.sqrt), FLOATS),
-    "tanh": (_unary(np.tanh), FLOATS),
-    "atan": (_unary(np.arctan), FLOATS),
-    "floor": (_unary(np.floor), FLOATS),
-    "round": (_unary(np.rint), FLOATS),
+    **{
+        op: (
+            _binary(getattr(np, name), name in _CONDITIONS) if arrays == 2 else _unary(getattr(np, name)),
+            dtypes,
+        )
+        for op, (name, arrays, dtypes) in UFUNCS.items()
+    },
     "cast": (cast, DTYPES),
-    "where": (where, DTYPES),
     "sum": (sum, NUMBERS),
     "max": (max, NUMBERS),
     "argmax": (argmax, NUMBERS),

@@ -8,10 +8,10 @@ twice: 6, and a word for 32 steps.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
+from grilly_core.extend import fused_surrogate
 from grilly_vulkan.array import DeviceArray
 from grilly_vulkan.kernels import reduce
 from grilly_vulkan.kernels.neuron import float32, kind_of, rounds, spaced
@@ -20,30 +20,13 @@ __all__ = ["DECLINES", "KERNELS", "STRIDED", "derivative_constants", "unknown_su
 
 FLOAT = ("float32",)
 _GROUP = 256  # invocations that add up one partial sum
-_MODULE = "grilly_core.surrogate"
-
-_SURROGATES: dict[str, Callable[[float], tuple[int, float, float]]] = {
-    "ATan": lambda a: (0, math.pi / 2 * a, a / 2),
-    "Sigmoid": lambda a: (1, a, a),
-    "FastSigmoid": lambda a: (2, a, a / 2),
-    "SuperSpike": lambda a: (2, 1.0, a),
-    "PiecewiseQuadratic": lambda a: (3, a * a, a),
-    "PiecewiseExp": lambda a: (4, a, a / 2),
-    "Erf": lambda a: (5, a, a / math.sqrt(math.pi)),
-    "Rect": lambda a: (6, 0.5 / a, a),
-    "StraightThrough": lambda a: (7, 0.0, 1.0),
-}
 
 
 @functools.lru_cache(maxsize=256)
 def derivative_constants(surrogate: Any) -> tuple[int, float, float] | None:
     """A built-in surrogate as ``surrogate.glsl`` takes it: which one, scale and top; None for any other."""
-    kind = type(surrogate)
-    constants = _SURROGATES.get(kind.__qualname__) if kind.__module__ == _MODULE else None
-    if constants is None:
-        return None
-    code, scale, top = constants(float(getattr(surrogate, "alpha", 1.0)))
-    return code, float32(scale), float32(top)
+    found = fused_surrogate(surrogate)
+    return None if found is None else (found[0], float32(found[1]), float32(found[2]))
 
 
 def unknown_surrogate(*specs: Any, surrogate: Any, **attrs: Any) -> str | None:
