@@ -239,10 +239,12 @@ class QKAttention(_TokenAttention):
             return
         init.constant_(self._bias("q"), rate_bias(min(max(1.0 / self.head_dim, 0.06), 0.5)))
         weight = self._modules["q_proj"]._parameters["weight"]
-        shared = weight.numpy().reshape(self.num_heads, self.head_dim, -1)
-        bound = 2.0 * math.sqrt(3.0 / self.embed_dim)
-        common = bound * (2.0 * host_uniform((self.num_heads, 1, self.embed_dim)) - 1.0)
-        weight.assign(((shared + common) * math.sqrt(0.5)).reshape(weight.shape))
+        bound = 2.0 * math.sqrt(3.0 / self.embed_dim) * math.sqrt(0.5)
+        own, common = (
+            bound * (2.0 * host_uniform((self.num_heads, rows, self.embed_dim)) - 1.0)
+            for rows in (self.head_dim, 1)
+        )
+        weight.assign((own + common).reshape(weight.shape))
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes of all steps."""

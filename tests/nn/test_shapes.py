@@ -65,6 +65,9 @@ LAYERS: dict[type[nn.Module], tuple[Make, tuple[int, ...], tuple[int, ...]]] = {
         lambda **k: nn.LinearRecurrentContainer(nn.Linear(3, 2), 3, 2, **k), (5, 2, 3), (5, 2, 2),
     ),
     nn.NeuNorm: (lambda **k: nn.NeuNorm(3, 4, 5, **k), (2, 3, 4, 5), (2, 3, 4, 5)),
+    nn.SynapseFilter: (lambda **k: nn.SynapseFilter(delay=2, learnable=True, **k), (2, 3), (2, 3)),
+    nn.DualTimescaleSynapse: (lambda **k: nn.DualTimescaleSynapse(learnable=True, **k), (2, 3), (2, 3)),
+    nn.STPSynapse: (nn.STPSynapse, (2, 3), (2, 3)),
 }  # fmt: skip
 # Whole sequences in and out, whatever the shape.
 SEQUENCE_LAYERS: dict[type[nn.Module], tuple[Make, tuple[int, ...]]] = {
@@ -76,11 +79,20 @@ SEQUENCE_LAYERS: dict[type[nn.Module], tuple[Make, tuple[int, ...]]] = {
     nn.ThresholdDependentBatchNorm2d: (lambda: nn.ThresholdDependentBatchNorm2d(3), (6, 4, 3, 2, 2)),
     nn.PSN: (lambda: nn.PSN(6), (6, 4, 3)),
     nn.MaskedPSN: (lambda: nn.MaskedPSN(2, 6, step_mode="m"), (6, 4, 3)),
+    nn.TemporalWiseAttention: (lambda: nn.TemporalWiseAttention(6, 2), (6, 4, 3, 5)),
+    nn.SpikingSelfAttention: (lambda: nn.SpikingSelfAttention(16, 2), (3, 2, 5, 16)),
+    nn.QKAttention: (lambda: nn.QKAttention(16, 2), (3, 2, 5, 16)),
+    nn.TokenQKAttention: (lambda: nn.TokenQKAttention(16, 2), (3, 2, 5, 16)),
+    nn.ChannelQKAttention: (lambda: nn.ChannelQKAttention(16, 2), (3, 2, 5, 16)),
 }
 BASES = {nn.Module, nn.BaseNode}
 TESTED_BELOW = {
     nn.Sequential, nn.ModuleList, nn.MultiStepContainer, nn.SeqToANNContainer, nn.CrossEntropyLoss, nn.MSELoss,
+    nn.RateCrossEntropyLoss, nn.RateMSELoss, nn.FirstSpikeLoss, nn.TETLoss, nn.MembraneMSELoss,
+    nn.LatencyEncoder, nn.DeltaEncoder, nn.PoissonEncoder,
 }  # fmt: skip
+# No gradient flows through them, and they look at what they get.
+FLAT = {nn.LIFNeuron, nn.SNNLayer, nn.STDPLayer, nn.HebbianLayer}
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +104,7 @@ def _shapes_only() -> Iterator[None]:
 def test_every_layer_is_here() -> None:
     public = [getattr(nn, name) for name in nn.__all__]
     modules = {item for item in public if isinstance(item, type) and issubclass(item, nn.Module)}
-    assert modules - BASES - TESTED_BELOW == set(LAYERS) | set(SEQUENCE_LAYERS)
+    assert modules - BASES - TESTED_BELOW - FLAT == set(LAYERS) | set(SEQUENCE_LAYERS)
 
 
 def has_step_mode(kind: type[nn.Module]) -> bool:
@@ -171,3 +183,21 @@ def test_losses() -> None:
     out = grilly.zeros((4, 3), requires_grad=True)
     assert nn.MSELoss()(out, grilly.zeros((4, 3))).shape == ()
     assert nn.CrossEntropyLoss(reduction="none")(out, np.array([0, 1, 2, 2])).shape == (4,)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [nn.RateCrossEntropyLoss, nn.RateMSELoss, nn.FirstSpikeLoss, nn.TETLoss, nn.MembraneMSELoss],
+)
+def test_losses_over_time(loss: Any) -> None:
+    out = grilly.zeros((6, 4, 3), requires_grad=True)
+    value = loss()(out, np.array([0, 1, 2, 2]))
+    value.backward()
+    assert value.shape == () and out.grad is not None and out.grad.shape == (6, 4, 3)
+
+
+def test_encoders() -> None:
+    x = grilly.zeros((4, 3))
+    assert nn.LatencyEncoder(T=5)(x).shape == (5, 4, 3)
+    assert nn.PoissonEncoder()(x).shape == (4, 3)
+    assert nn.DeltaEncoder(threshold=0.1, step_mode="m")(grilly.zeros((5, 4, 3))).shape == (5, 4, 3)
