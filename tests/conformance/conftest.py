@@ -38,7 +38,11 @@ RunSuite = Callable[..., Run]
 
 def _environment(profile: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    return {**kept, "HYPOTHESIS_PROFILE": profile, "PYTHONPATH": str(Path(__file__).parent)}
+    return {
+        **kept,
+        "HYPOTHESIS_PROFILE": profile,
+        "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2])),
+    }
 
 
 @pytest.fixture

@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from changed_backend import Changed, Changes
 
 from grilly import backends
-from grilly_core.extend import (
-    API_VERSION,
-    Backend,
-    BackendInfo,
-    Kernel,
-    KernelTable,
-    Op,
-    hookimpl,
-    make_kernel,
-    ops,
-)
-from grilly_numpy.backend import NumpyBackend
-
-
-class _Table(KernelTable):
-    """The kernels of the NumPy backend, some replaced; None takes one away."""
-
-    def __init__(self, owner: str, changed: dict[Op, Callable[..., Any] | None]) -> None:
-        super().__init__(owner)
-        self._changed = changed
-
-    def get(self, op: Op) -> Kernel | None:
-        if op not in self._changed:
-            return NumpyBackend.kernels.get(op)
-        function = self._changed[op]
-        return None if function is None else make_kernel(op, function, dtypes=("float32", "float64"))
+from grilly_core.extend import API_VERSION, Backend, BackendInfo, hookimpl, ops
 
 
 def spike(device: Any, u: Any, /, *, surrogate: Any) -> Any:
@@ -76,7 +51,7 @@ def one_off(device: Any, x: Any, /, *, axis: Any, keepdims: Any) -> Any:
     return np.asarray(x.sum(axis=axis, keepdims=keepdims, dtype=x.dtype))
 
 
-FAULTS: dict[str, dict[Op, Callable[..., Any] | None]] = {
+FAULTS: dict[str, Changes] = {
     "sound": {},
     "wrong-spike": {ops.spike: spike},
     "wrong-lif": {ops.lif_multi_step: lif_multi_step},
@@ -85,11 +60,9 @@ FAULTS: dict[str, dict[Op, Callable[..., Any] | None]] = {
 }
 
 
-class _Planted(NumpyBackend):
+class _Planted(Changed):
     def __init__(self, name: str, device: str | None) -> None:
-        super().__init__(device)
-        self.name = name
-        self.kernels = _Table(name, FAULTS[name])
+        super().__init__(name, FAULTS[name], device)
         if name == "sound":
             self.features = frozenset({"host_memory"})
             self.dtypes = self.dtypes - {"float64"}
