@@ -119,6 +119,14 @@ def test_a_device_by_name(site: Site) -> None:
         plugins.open_backend("strict", "gpu")
 
 
+@needs("torch", "array_api_compat")
+def test_pytorchs_devices(site: Site) -> None:
+    program = "import grilly; grilly.use_backend('torch:meta')"
+    done = run(site, "-c", program)
+    assert "ConfigError: backend torch has the devices cpu" in done.stderr and "not 'meta'" in done.stderr
+    assert run(site, "-c", program.replace("meta", "cpu")).returncode == 0
+
+
 @needs("array_api_strict")
 def test_unsigned_numbers_wrap(site: Site) -> None:
     x = grilly.tensor(np.array([0, 2**32 - 1, 65537], np.uint32), backend="strict")

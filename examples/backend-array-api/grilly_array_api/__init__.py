@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from grilly_core.extend import Backend, BackendInfo, BackendUnavailable, ConfigError, hookimpl
 
@@ -29,18 +30,18 @@ class Plugin:
             self.prepare()
             xp = import_module(self.module)
         except ImportError as error:
-            raise BackendUnavailable(
-                f"backend {self.name} cannot import {self.module}: {error}. "
-                f'Install it with pip install "grilly-array-api[{self.name}]"'
-            ) from error
+            cure = f'pip install "grilly-array-api[{self.name}]"'
+            raise BackendUnavailable(f"backend {self.name}: {error}; {cure}") from error
         info = xp.__array_namespace_info__()
-        there = {str(one).partition("'")[2].rstrip("')") or str(one): one for one in info.devices()}
-        there.pop("meta", None)  # PyTorch's device whose arrays hold nothing
-        if device is not None and device not in there:
+        there: dict[Any, Any] = {None: info.default_device()}
+        if device is not None:
+            there = {str(one).partition("'")[2].rstrip("')") or str(one): one for one in info.devices()}
+            there.pop("meta", None)  # PyTorch's device whose arrays hold nothing
+        if device not in there:
             raise ConfigError(f"backend {self.name} has the devices {', '.join(there)}, not {device!r}")
         from grilly_array_api.backend import open_backend
 
-        return open_backend(self.name, xp, there[device] if device else info.default_device())
+        return open_backend(self.name, xp, there[device])
 
 
 def _widen_jax() -> None:

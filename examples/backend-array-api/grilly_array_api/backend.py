@@ -186,8 +186,7 @@ def scatter_add(device: ArrayApiBackend, x: Any, index: Any, src: Any, /, *, axi
         more = src[:-step, ...] + xp.where(same, src[step:, ...], zero)
         src, step = xp.concat([more, src[-step:, ...]], axis=0), 2 * step
     every = xp.arange(x.shape[axis], dtype=index.dtype, device=device.place)
-    first = xp.searchsorted(index, every)
-    first = xp.where(first < count, first, 0)
+    first = xp.searchsorted(index, every) % count
     found = xp.reshape(xp.take(index, first, axis=0) == every, column)
     return device.wrap(x + xp.moveaxis(xp.where(found, xp.take(src, first, axis=0), zero), 0, axis))
 
