@@ -65,7 +65,14 @@ class BackendUnavailable(GrillyError, RuntimeError):
     """No driver, no device or no library: the backend works, this machine lacks what it needs.
 
     The only exception that automatic selection may skip.
+
+    Attributes:
+        optional: what is missing is an extra that nobody installed, so automatic selection skips it in silence.
     """
+
+    def __init__(self, *args: object, optional: bool = False) -> None:
+        super().__init__(*args)
+        self.optional = optional
 
 
 class DeviceLostError(GrillyError, RuntimeError):

@@ -70,7 +70,7 @@ def _decide(scoped: Backend | None) -> Backend:
 def _choose() -> Backend:
     """The first of the known backends that works; other people's are never chosen by themselves."""
     installed = plugins.available()
-    skipped: list[Exception] = []
+    skipped: list[BackendUnavailable] = []
     reasons: list[str] = []
     for name in plugins.AUTOMATIC:
         if name not in installed:
@@ -81,8 +81,9 @@ def _choose() -> Backend:
             skipped.append(error)
             reasons.append(f"{name}: {error}")
             continue
-        for reason in reasons:
-            _log.warning("using backend %s; skipped %s", name, reason)
+        for reason, absent in zip(reasons, skipped, strict=True):
+            level = logging.DEBUG if absent.optional else logging.WARNING
+            _log.log(level, "using backend %s; skipped %s", name, reason)
         return backend
     if skipped:
         raise ExceptionGroup(f"no backend works on this machine: {'; '.join(reasons)}", skipped)
