@@ -22,6 +22,7 @@ from grilly.vulkan_compute import VulkanCompute
 from grilly_core.autograd import enable_grad, no_grad
 from grilly_core.selection import require_native, use_backend
 from grilly_core.selection import using as backend
+from grilly_core.sharing import from_dlpack
 from grilly_core.spec import numpy_dtype as _numpy_dtype
 from grilly_core.tensor import Tensor, ones, tensor, zeros
 
@@ -34,7 +35,7 @@ __version__ = grilly_core.__version__
 
 __all__ = [
     "Tensor", "VulkanCompute", "__version__", "backend", "backends", "enable_grad", "errors", "float32", "float64",
-    "functional", "int32", "load", "monitor", "nn", "no_grad", "ones", "optim", "profile", "rand", "randn",
+    "from_dlpack", "functional", "int32", "load", "monitor", "nn", "no_grad", "ones", "optim", "profile", "rand", "randn",
     "require_native", "save", "seed", "tensor", "uint32", "use_backend", "viz", "zeros",
 ]  # fmt: skip
 

@@ -204,6 +204,17 @@ class Backend(ABC):
         """
         return False
 
+    def from_dlpack(self, data: Any) -> Array:
+        """A handle in the memory of ``data``, another library's array with ``__dlpack__``; never exclusive.
+
+        Raises:
+            UnsupportedOpError: this backend cannot share memory.
+            BufferError, RuntimeError, TypeError, ValueError: not with this array; core says how to go on.
+        """
+        raise UnsupportedOpError(
+            f"backend {self.name} cannot share memory through DLPack; copy the array with grilly.tensor(...)"
+        )
+
     def synchronize(self) -> None:
         """Return when all submitted work is done."""
         return

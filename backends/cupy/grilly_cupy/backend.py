@@ -67,6 +67,11 @@ class CupyBackend(Backend):
         is_zero = value == 0 and math.copysign(1.0, value) > 0
         return cp.zeros(shape, dtype) if is_zero else cp.full(shape, rounded(value, dtype), dtype)
 
+    @guarded
+    def from_dlpack(self, data: Any) -> Array:
+        """An array of another library on this device, in its own memory."""
+        return cp.from_dlpack(data)
+
     def is_exclusive(self, array: Array) -> bool:
         """Whether nobody else holds the array, nor a view of its memory; False for memory not of CuPy's pool."""
         base = array.base

@@ -29,7 +29,7 @@ _C_NAMES = {
     "float32": "float",
     "float64": "double",
     "int32": "int",
-    "uint32": "unsigned int",
+    "uint32": "unsigned",
     "bool": "bool",
 }
 _Defines = tuple[tuple[str, Any], ...]

@@ -193,3 +193,6 @@ def test_memory_is_shared_through_dlpack(backend: Any) -> None:
     assert x.__dlpack_device__() == x._data.__dlpack_device__()
     if x.__dlpack_device__()[0] == 1:  # the stand-in's memory
         assert np.from_dlpack(x).ctypes.data == x._data.data.ptr
+    again = grilly.from_dlpack(x, backend=backend)
+    assert again._data.data.ptr == x._data.data.ptr
+    np.testing.assert_array_equal((again + 1.0).numpy(), x.numpy() + 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,15 @@ class NumpyBackend(Backend):
     def is_exclusive(self, array: np.ndarray) -> bool:
         """Whether nobody else holds the array, nor a view of its memory."""
         base = getattr(array, "base", None)
-        return sys.getrefcount(array) <= 3 and (base is None or sys.getrefcount(base) <= 3)
+        return (
+            sys.getrefcount(array) <= 3
+            and (base is None or sys.getrefcount(base) <= 3)
+            and not memory.is_foreign(array)
+        )
+
+    def from_dlpack(self, data: Any) -> np.ndarray:
+        """An array of another library in host memory, in its own memory."""
+        return np.from_dlpack(data)
 
     def close(self) -> None:
         """Give idle memory back."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from grilly_core.extend import ConfigError
 
-__all__ = ["empty", "idle_bytes", "trim"]
+__all__ = ["empty", "idle_bytes", "is_foreign", "trim"]
 
 _VARIABLE = "GRILLY_NUMPY_POOL_MB"
 _DEFAULT_MB = 256
@@ -101,6 +101,19 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     if nbytes < _SMALLEST or nbytes > _pool.limit:
         return np.empty(shape, dtype)
     return np.asarray(_Lease(_pool, _pool.take(nbytes))).view(dtype).reshape(shape)
+
+
+def is_foreign(array: np.ndarray) -> bool:
+    """Whether the memory was made by another library, which may still use it.
+
+    Example:
+        >>> is_foreign(empty((2,), np.dtype("float32"))), is_foreign(np.from_dlpack(np.ones(2)))
+        (False, True)
+    """
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    return owner is not None and not isinstance(owner, _Lease)
 
 
 def idle_bytes() -> int:

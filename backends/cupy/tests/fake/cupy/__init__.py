@@ -13,7 +13,7 @@ import numpy as np
 from cupy import cuda
 from cupy.emulator import RawKernel
 
-__all__ = ["RawKernel", "asnumpy", "cuda", "get_default_memory_pool", "ndarray"]
+__all__ = ["RawKernel", "asnumpy", "cuda", "from_dlpack", "get_default_memory_pool", "ndarray"]
 
 __version__ = "14.0.0"
 
@@ -107,6 +107,11 @@ def _plain(arg: Any) -> Any:
     if isinstance(arg, ndarray):
         return np.asarray(arg)
     return [np.asarray(item) for item in arg] if isinstance(arg, list) else arg
+
+
+def from_dlpack(array: Any) -> ndarray:
+    """Shared memory."""
+    return _own(np.from_dlpack(array))
 
 
 def asnumpy(array: ndarray) -> np.ndarray:
