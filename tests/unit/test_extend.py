@@ -33,7 +33,8 @@ NAMES = {
 SIGNATURES = {
     "Backend.from_numpy": "(self, array)", "Backend.to_numpy": "(self, array)", "Backend.spec": "(self, array)",
     "Backend.full": "(self, shape, value, dtype)", "Backend.is_exclusive": "(self, array)",
-    "Backend.from_dlpack": "(self, data)", "Backend.synchronize": "(self)", "Backend.profile": "(self)", "Backend.peak_memory": "(self, reset=False)",
+    "Backend.from_dlpack": "(self, data)",
+    "Backend.synchronize": "(self)", "Backend.profile": "(self)", "Backend.peak_memory": "(self, reset=False)",
     "Backend.close": "(self)", "KernelTable": "(owner)", "KernelTable.get": "(self, op)",
     "KernelTable.register":
         "(self, op, *, dtypes=('float32', 'float64', 'int32', 'uint32', 'bool'), when=None)",
