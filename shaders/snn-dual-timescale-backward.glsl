@@ -49,9 +49,11 @@ vec4 back(uint i) {
         [[unroll]] for (uint l = 0; l < UNROLL; ++l) {
             uint j = UNROLL - 1 - l;
             if (EXACT || t0 + j < steps) {
-                precise vec2 total = carried + w * g[j];
-                pc.g_x.d[(t0 + j) * n + i] = total.x + total.y;
-                carried = total * decay;
+                // Each component by itself: a driver contracted the product of a vector and a number.
+                precise float fast = carried.x + w.x * g[j], slow = carried.y + w.y * g[j], both = fast + slow;
+                pc.g_x.d[(t0 + j) * n + i] = both;
+                carried.x = fast * decay.x;
+                carried.y = slow * decay.y;
             }
         }
     }
