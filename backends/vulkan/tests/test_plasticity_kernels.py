@@ -117,7 +117,9 @@ def test_long_sums_are_left_to_products(backend: Any) -> None:
 
 def test_a_weight_that_is_not_a_number_stays_so_behind_limits(backend: Any) -> None:
     if not backend.capabilities.is_cpu:
-        pytest.skip("the backend does not declare ieee_special: a GPU's compiler may assume that there is no NaN")
+        pytest.skip(
+            "the backend does not declare ieee_special: a GPU's compiler may assume that there is no NaN"
+        )
     args = [np.full((1, 1), np.nan, np.float32), spikes(2, 1, 1), spikes(2, 1, 1), None, None]
     found = native(backend, "stdp_update", args, {**STDP, "w_min": 0.0, "w_max": 1.0})[0][0]
     assert np.isnan(found).all()
