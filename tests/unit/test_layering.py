@@ -206,9 +206,13 @@ def test_no_backend_is_loaded_before_it_is_needed() -> None:
 
 
 def test_importing_takes_no_time() -> None:
-    program = "import time; start = time.process_time(); import grilly; print(time.process_time() - start)"
-    python(program)  # compiles
+    """At most 0.3 s on a quiet machine; where other work slows everything down, three times what NumPy takes by itself."""
+    program = "import time; start = time.process_time(); import {}; print(time.process_time() - start)"
+    python(program.format("grilly"))  # compiles
     taken: list[float] = []
-    while len(taken) < 8 and min(taken, default=1.0) > IMPORT_SECONDS:
-        taken.append(float(python(program)))
-    assert min(taken) <= IMPORT_SECONDS, f"best of {len(taken)}: {min(taken):.2f} s of processor time"
+    numpy: list[float] = []
+    while len(taken) < 8 and min(taken, default=1.0) > max(IMPORT_SECONDS, 3 * min(numpy, default=0.0)):
+        numpy.append(float(python(program.format("numpy"))))
+        taken.append(float(python(program.format("grilly"))))
+    said = f"best of {len(taken)}: {min(taken):.2f} s of processor time, NumPy alone {min(numpy):.2f} s"
+    assert min(taken) <= max(IMPORT_SECONDS, 3 * min(numpy)), said
