@@ -18,7 +18,6 @@ layout(push_constant) uniform PC {
 } pc;
 
 const bool A_ALONG_K = true, B_ALONG_K = true;
-#define UNROLL_K [[unroll]]
 uint part, y_base, row0, column0, k_stop;
 #ifdef MATRIX
 #include "gemm-matrix.glsl"

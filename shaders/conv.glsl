@@ -22,7 +22,6 @@ layout(push_constant) uniform PC {
 } pc;
 
 const bool A_ALONG_K = true, B_ALONG_K = false;
-#define UNROLL_K [[unroll]]
 uint part, row0, column0;
 int top, left;
 uint image;

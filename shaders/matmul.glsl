@@ -16,7 +16,6 @@ layout(push_constant) uniform PC {
     uint batches; uint splits; uint chunk; uint extents[3]; uint xb[3]; uint yb[3];
 } pc;
 
-#define UNROLL_K [[unroll]]
 uint x_base, y_base, z_base, row0, column0, k_stop;
 #ifdef MATRIX
 #include "gemm-matrix.glsl"

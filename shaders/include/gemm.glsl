@@ -55,7 +55,7 @@ void multiply(uint k_begin, uint k_end) {
         }
         barrier();
         if (k0 + BK < k_end) fetch(k0 + BK);
-        UNROLL_K for (uint k = 0; k < BK; ++k) {
+        [[unroll]] for (uint k = 0; k < BK; ++k) {
             float a[TM], b[TN];
             [[unroll]] for (uint i = 0; i < TM; ++i) a[i] = a_tile[k * A_PITCH + row_of(i)];
             [[unroll]] for (uint j = 0; j < TN; ++j) b[j] = b_tile[k * B_PITCH + column_of(j)];

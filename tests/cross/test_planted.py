@@ -61,8 +61,8 @@ def _forgetful(device: Any, x: Any, y: Any, decay: Any, line: Any, /) -> Any:
 
 
 def _coarse(device: Any, x: Any, /) -> Any:
-    """A hyperbolic tangent of six bits."""
-    return (np.round(np.tanh(x) * 64) / 64).astype(x.dtype)
+    """A hyperbolic tangent of half precision."""
+    return np.tanh(x.astype(np.float16)).astype(x.dtype)
 
 
 def _late(by: float) -> Changes:
