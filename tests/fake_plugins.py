@@ -121,3 +121,5 @@ def fresh_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             patch.setattr(selection, name, value)
         yield
         plugins.forget()
+        # What the test itself patched goes first: undone later it would bring back the values patched here.
+        monkeypatch.undo()

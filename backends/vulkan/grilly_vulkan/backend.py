@@ -32,7 +32,7 @@ from grilly_vulkan.device import Device
 from grilly_vulkan.division import LIMIT
 from grilly_vulkan.instance import choose, destroy_instance
 from grilly_vulkan.memory import Allocator
-from grilly_vulkan.pipeline import Kernel, Pipelines
+from grilly_vulkan.pipeline import Pipelines
 from grilly_vulkan.profiler import profiling
 from grilly_vulkan.stream import Stream
 from grilly_vulkan.tables import Tables
@@ -199,16 +199,7 @@ class VulkanBackend(Backend):
             scalars: the push constants after the pointers.
             constants: specialisation constants 0, 1, ...
         """
-        self._record(self.pipelines.get(shader, constants), groups, reads, writes, scalars)
-
-    def _record(
-        self,
-        kernel: Kernel,
-        groups: int | tuple[int, int, int],
-        reads: Sequence[DeviceArray | None],
-        writes: Sequence[DeviceArray | None],
-        scalars: Sequence[Any],
-    ) -> None:
+        kernel = self.pipelines.get(shader, constants)
         self.forget_contents(writes)
         if self.stream.profiler is not None:
             self.stream.profiler.pending_bytes = 4 * sum(a.stored for a in (*reads, *writes) if a is not None)
@@ -241,7 +232,7 @@ class VulkanBackend(Backend):
     ) -> None:
         """:meth:`run` with at least ``count`` invocations in one dimension (``GLOBAL_INDEX`` in the shader)."""
         kernel = self.pipelines.get(shader, constants)
-        self._record(kernel, -(-count // kernel.per_group), reads, writes, scalars)
+        self.run(shader, -(-count // kernel.per_group), reads, writes, scalars, constants)
 
     def contiguous(self, array: DeviceArray) -> DeviceArray:
         """The array itself if it is row-major, else a copy that is."""

@@ -54,13 +54,15 @@ def same(one: list[np.ndarray], other: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def fails(backend: Any) -> str:
-    """What a step says that has no memory."""
-    with pytest.raises(OutOfMemoryError) as caught:
+def fails(backend: Any, unless: Callable[[], bool] = lambda: False) -> str:
+    """What a step says that has no memory; nothing if it needed none that was refused."""
+    try:
         train(backend)
-    said = str(caught.value)
-    caught.value.__traceback__ = None
-    return said
+    except OutOfMemoryError as error:
+        error.__traceback__ = None
+        return str(error)
+    assert unless(), "memory was refused and nothing said so"
+    return ""
 
 
 def warm(make: Make) -> tuple[Any, int]:
@@ -101,7 +103,12 @@ def test_refused_for_good_from_every_allocation_on(make: Make, faulty: Any) -> N
         blocks = len(backend.memory.blocks) + len(backend.staging.blocks)
         faulty.calls.clear()
         faulty.results["vkAllocateMemory"] = lambda n, k=k: -2 if n >= k else None
-        said = fails(backend)
+        said = fails(backend, unless=lambda k=k: faulty.calls["vkAllocateMemory"] < k)
+        if not said:
+            # Staging memory was free sooner than before, so that the last allocation was not needed.
+            assert k == count
+            faulty.results.clear()
+            continue
         assert "out of device memory: " in said and "VK_ERROR_OUT_OF_DEVICE_MEMORY" in said
         assert "bytes wanted" in said and "Use a smaller batch" in said
         blocks -= len(backend.memory.blocks) + len(backend.staging.blocks)
