@@ -16,6 +16,7 @@ __all__ = ["VARIABLES", "blocked", "check_environment", "flag", "requested_backe
 VARIABLES = {
     "GRILLY_BACKEND": "backend to use, name[:device], e.g. numpy, vulkan:1",
     "GRILLY_BLOCK": "comma-separated names of backends and kernel packs never to load",
+    "GRILLY_CUPY_PLAIN_FLOAT": "1: no tensor cores: CuPy products in plain float32 (slower)",
     "GRILLY_NUMPY_POOL_MB": "idle memory the NumPy backend keeps for later arrays, in megabytes (256)",
     "GRILLY_NUM_THREADS": "threads of the NumPy backend",
     "GRILLY_ORACLE": "folder of golden cases (test suite)",

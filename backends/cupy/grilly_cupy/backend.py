@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from grilly_core.extend import DTYPES, Backend, DeviceLostError, Spec
+from grilly_core.extend import DTYPES, Backend, DeviceLostError, Spec, flag
 from grilly_cupy.guard import guarded
 from grilly_cupy.kernels import kernels
 from grilly_cupy.lazy import cp
@@ -17,6 +17,7 @@ from grilly_cupy.source import rounded
 __all__ = ["CupyBackend"]
 
 Array = Any
+_AMPERE = 8  # from which on tensor cores multiply TF32
 
 
 class CupyBackend(Backend):
@@ -32,6 +33,8 @@ class CupyBackend(Backend):
         index: the same.
         context: makes the device the current one of this thread, in a ``with`` block.
         elsewhere: whether kernels must do so, as it is not the device that threads start with.
+        processors: multiprocessors of the device.
+        split_products: large products of float32 go to the tensor cores, each factor split in two parts.
     """
 
     name = "cupy"
@@ -43,7 +46,10 @@ class CupyBackend(Backend):
         self.index = index
         self.context = cp.cuda.Device(index)
         self.elsewhere = index != 0
-        name = cp.cuda.runtime.getDeviceProperties(index)["name"].decode()
+        properties = cp.cuda.runtime.getDeviceProperties(index)
+        name = properties["name"].decode()
+        self.processors = int(properties["multiProcessorCount"])
+        self.split_products = properties["major"] >= _AMPERE and not flag("GRILLY_CUPY_PLAIN_FLOAT")
         self.device = f"{name} (CUDA device {index}, CuPy {cp.__version__})"
 
     @guarded

@@ -47,19 +47,19 @@ def source_of(file: str) -> str:
     return _INCLUDE.sub(lambda found: source_of(found[1]), text.replace("#pragma once\n", ""))
 
 
-def compile_options(dtype: str, defines: _Defines) -> tuple[str, ...]:
+def compile_options(dtype: Any, defines: _Defines) -> tuple[str, ...]:
     """Options for NVRTC. Without contraction: a state is rounded as in NumPy, operation by operation."""
-    named = (("REAL", _C_NAMES[dtype]), *defines)
+    named = (("REAL", _C_NAMES[np.dtype(dtype).name]), *defines)
     return ("--fmad=false", *(f"-D{name}={value}" for name, value in named))
 
 
 @functools.cache
-def _kernel(name: str, dtype: str, defines: _Defines) -> Any:
+def _kernel(name: str, dtype: Any, defines: _Defines) -> Any:
     file, _, function = name.partition("/")
     return cp.RawKernel(source_of(f"{file}.cu"), function, compile_options(dtype, defines))
 
 
-def rounded(value: float, dtype: str) -> Any:
+def rounded(value: float, dtype: Any) -> Any:
     """A constant rounded once, as a NumPy scalar; one too large is infinite, as in core."""
     with np.errstate(over="ignore"):
         return np.dtype(dtype).type(value)
@@ -68,7 +68,7 @@ def rounded(value: float, dtype: str) -> Any:
 _constant = functools.lru_cache(maxsize=4096)(rounded)  # of a kernel, where the sign of zero does not matter
 
 
-def _argument(value: Any, dtype: str) -> Any:
+def _argument(value: Any, dtype: Any) -> Any:
     """Arrays and NumPy scalars as they are; None is a null pointer, a float of the kernel's dtype, an int 64 bits wide."""
     kind = type(value)
     if kind is float:
@@ -82,7 +82,7 @@ def _argument(value: Any, dtype: str) -> Any:
 
 def launch(
     name: str,
-    dtype: str,
+    dtype: Any,
     grid: tuple[int, ...],
     block: tuple[int, ...],
     args: tuple[Any, ...],
@@ -92,7 +92,7 @@ def launch(
 
     Args:
         name: file in ``cuda`` without its ending, and function in it.
-        dtype: what REAL is.
+        dtype: what REAL is: a dtype of NumPy (its name takes NumPy microseconds to make), or a name.
         grid, block: extents; nothing is launched for an empty grid.
         args: see :func:`_argument`.
         defines: constants to compile with.
@@ -103,7 +103,7 @@ def launch(
     kernel(grid, block, tuple([_argument(arg, dtype) for arg in args]))
 
 
-def launch_each(name: str, dtype: str, count: int, args: tuple[Any, ...], **defines: Any) -> None:
+def launch_each(name: str, dtype: Any, count: int, args: tuple[Any, ...], **defines: Any) -> None:
     """:func:`launch` with at least ``count`` threads in blocks of :data:`BLOCK`."""
     launch(name, dtype, (-(-count // BLOCK),), (BLOCK,), args, **defines)
 

@@ -2,6 +2,9 @@
 // pieces of a channel, a thread for each channel that turns them into coefficients, and one pass that applies them.
 #include "common.cuh"
 
+#ifndef ALIGN
+#define ALIGN sizeof(REAL)
+#endif
 #if BACK
 #define SUMS 3
 #else
@@ -23,6 +26,22 @@ struct Sums {
 };
 
 #ifdef REDUCE
+#define AHEAD 4  // loads of a thread that are on their way together
+
+// From element to element of a channel, a block's width at a time: without divisions, which cost more than the sums.
+struct Walk {
+    INDEX from, column, length, more, step, skip;
+    __device__ inline Walk(INDEX e, INDEX start, INDEX channels, INDEX row_length) {
+        length = row_length, skip = (channels - 1) * length;
+        more = blockDim.x % length, step = blockDim.x + blockDim.x / length * skip;
+        column = e % length, from = start + e + e / length * skip;
+    }
+    __device__ inline void next() {
+        column += more, from += step;
+        if (column >= length) column -= length, from += skip;
+    }
+};
+
 // Long rows: a block takes a piece of one channel; grid (T C, pieces).
 extern "C" __global__ void sums_long(
     const REAL* __restrict__ x, const REAL* __restrict__ g, const REAL* __restrict__ mean, double* __restrict__ partial,
@@ -30,14 +49,22 @@ extern "C" __global__ void sums_long(
 ) {
     Long q = blockIdx.x, at = (q / channels * rows * channels + q % channels) * length;
     REAL centre = BACK ? mean[q] : x[at];
-    INDEX count = rows * length, width = (count + gridDim.y - 1) / gridDim.y, l = length;
+    INDEX count = rows * length, width = (count + gridDim.y - 1) / gridDim.y;
     INDEX first = blockIdx.y * width, last = first + width < count ? first + width : count;
+    INDEX e = first + threadIdx.x, turns = e < last ? (last - e - 1) / blockDim.x + 1 : 0;
+    Walk walk(e, at, channels, length);
     Sums sums = {};
-#pragma unroll 4
-    for (INDEX e = first + threadIdx.x; e < last; e += blockDim.x) {
-        Long from = at + (Long)(e / l) * channels * length + e % l;
-        sums.add(x[from], centre, BACK ? g[from] : (REAL)0);
+#pragma unroll 1
+    for (; turns >= AHEAD; turns -= AHEAD) {
+        REAL values[AHEAD], gradients[AHEAD];
+#pragma unroll
+        for (int k = 0; k < AHEAD; ++k, walk.next()) {
+            values[k] = x[walk.from], gradients[k] = BACK ? g[walk.from] : (REAL)0;
+        }
+#pragma unroll
+        for (int k = 0; k < AHEAD; ++k) sums.add(values[k], centre, gradients[k]);
     }
+    for (; turns > 0; --turns, walk.next()) sums.add(x[walk.from], centre, BACK ? g[walk.from] : (REAL)0);
     for (int part = 0; part < SUMS; ++part) {
         double total = block_sum(sums.of[part]);
         if (threadIdx.x == 0) partial[(blockIdx.y * (Long)gridDim.x + q) * SUMS + part] = total;
@@ -125,19 +152,70 @@ extern "C" __global__ void coefficients(
 }
 #endif
 
-// Each element by the coefficients of its channel; backward has g and outers, else they are null.
+// Neighbours in memory, read and written at once where ALIGN is 16.
+#define WIDE (16 / (int)sizeof(REAL))
+struct alignas(ALIGN) Pack {
+    REAL of[WIDE];
+};
+
+// An element's place in [T, M, C, L]: q counts channels of all steps, `left` is what follows in its row, itself included.
+struct Place {
+    INDEX m, c, q, left;
+    __device__ inline Place(INDEX i, INDEX rows, INDEX channels, INDEX length) {
+        INDEX row = i / length, line = row / channels, t = line < rows ? 0 : line / rows;
+        m = line - t * rows, c = row - line * channels, q = t * channels + c, left = length - (i - row * length);
+    }
+    __device__ inline void next_row(INDEX rows, INDEX channels, INDEX length) {
+        left = length, ++c, ++q;
+        if (c < channels) return;
+        c = 0, ++m;
+        if (m < rows) q -= channels;
+        else m = 0;
+    }
+};
+
+#define COEFFICIENTS                                                                                                     \
+    const REAL* __restrict__ means, const REAL* __restrict__ factors, const REAL* __restrict__ shifts,                   \
+        const REAL* __restrict__ outers
+
+// Of channel q. Only backward has outers, and g; no shifts are no addition.
+struct Coefficients {
+    REAL mean, factor, shift, outer;
+    __device__ inline Coefficients(INDEX q, COEFFICIENTS) {
+        mean = means[q], factor = factors[q];
+        shift = shifts ? shifts[q] : (REAL)0, outer = outers ? outers[q] : (REAL)0;
+    }
+    __device__ inline REAL of(REAL x, REAL g, bool shifted, bool back) {
+        REAL value = (x - mean) * factor;
+        if (back) value += g * outer;
+        return shifted ? value + shift : value;
+    }
+};
+
+// Each element by the coefficients of its channel, WIDE neighbours by a thread: divisions are for the first of them only.
 extern "C" __global__ void apply(
-    const REAL* __restrict__ x, const REAL* __restrict__ g, const REAL* __restrict__ means,
-    const REAL* __restrict__ factors, const REAL* __restrict__ shifts, const REAL* __restrict__ outers,
+    const REAL* __restrict__ x, const REAL* __restrict__ g, COEFFICIENTS,
     REAL* __restrict__ y, Long size, Long rows, Long channels, Long length
 ) {
-    INDEX i = GLOBAL_INDEX;
-    if (i >= size) return;
-    INDEX row = i / (INDEX)length, c = row % (INDEX)channels, t = row / (INDEX)(rows * channels);
-    INDEX q = t * (INDEX)channels + c;
-    REAL value = (x[i] - means[q]) * factors[q];
-    if (g) value += g[i] * outers[q];
-    y[i] = shifts ? value + shifts[q] : value;
+    INDEX i = GLOBAL_INDEX * WIDE;
+    if (i >= (INDEX)size) return;
+    Place at(i, rows, channels, length);
+    Coefficients by(at.q, means, factors, shifts, outers);
+    if (at.left >= WIDE) {
+        Pack pack = *(const Pack*)(x + i), gradients = {};
+        if (outers) gradients = *(const Pack*)(g + i);
+        for (int k = 0; k < WIDE; ++k) pack.of[k] = by.of(pack.of[k], gradients.of[k], shifts, outers);
+        *(Pack*)(y + i) = pack;
+        return;
+    }
+#pragma unroll 1
+    for (INDEX last = (INDEX)size - i < WIDE ? size : i + WIDE; i < last; ++i, --at.left) {
+        if (at.left == 0) {
+            at.next_row(rows, channels, length);
+            by = Coefficients(at.q, means, factors, shifts, outers);
+        }
+        y[i] = by.of(x[i], outers ? g[i] : (REAL)0, shifts, outers);
+    }
 }
 
 extern "C" __global__ void moving_average(

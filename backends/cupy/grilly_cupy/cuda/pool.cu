@@ -1,5 +1,14 @@
 // Pooling over [planes, H, W], a thread for each element that is written: gradients are gathered, so sums have one order.
+// Where windows lie side by side, a thread for each of them writes the gradient of all it holds.
 #include "common.cuh"
+
+#ifndef KH
+#define KH 2
+#define KW 2
+#endif
+#ifndef ALIGN
+#define ALIGN sizeof(REAL)
+#endif
 
 struct Window {
     int h, w, oh, ow, kh, kw, sh, sw, ph, pw;
@@ -88,4 +97,51 @@ extern "C" __global__ void mean_back(
     WINDOW_HERE;
     INDEX i = GLOBAL_INDEX;
     if (i < size) g_x[i] = gathered(g, 0, i, at) * share;
+}
+
+// A row of a window, stored in as few pieces as ALIGN, on which such rows start, allows.
+struct alignas(ALIGN) Strip {
+    REAL of[KW];
+};
+
+#define SPREAD_ARGS Long count, Long h, Long w, Long oh, Long ow, Long high, Long wide
+#define SPREAD_SIZES count, h, w, oh, ow, high, wide
+
+// The KH by KW elements of window i, or of a part of one at the edges, which is zero. A plane is `high` windows high and
+// `wide` wide with those; where all rows lie in windows, the host passes the planes as one.
+template <bool LARGEST>
+__device__ inline void spread(const REAL* g, const int* index, REAL* g_x, REAL share, SPREAD_ARGS) {
+    INDEX i = GLOBAL_INDEX;
+    if (i >= (INDEX)count) return;
+    INDEX line = i / (INDEX)wide, px = i - line * (INDEX)wide;
+    INDEX plane = line < (INDEX)high ? 0 : line / (INDEX)high, py = line - plane * (INDEX)high;
+    REAL value = (REAL)0;
+    int place = 0;
+    if (py < (INDEX)oh && px < (INDEX)ow) {
+        INDEX from = (plane * (INDEX)oh + py) * (INDEX)ow + px;
+        if (LARGEST) place = index[from];
+        value += g[from];  // as where windows overlap: -0 becomes 0
+    }
+    INDEX row = py * KH, column = px * KW, left = (INDEX)w - column;
+    REAL* to = g_x + ((plane * (INDEX)h + row) * (INDEX)w + column);
+    Strip strip;
+#pragma unroll
+    for (int a = 0; a < KH; ++a, to += (INDEX)w) {
+        for (int b = 0; b < KW; ++b) strip.of[b] = !LARGEST ? value * share : place == a * KW + b ? value : (REAL)0;
+        if (row + a >= (INDEX)h) break;
+        if (left >= KW) *(Strip*)to = strip;
+#pragma unroll
+        for (int b = 0; b < KW - 1; ++b)
+            if (left < KW && b < left) to[b] = strip.of[b];
+    }
+}
+
+extern "C" __global__ void largest_spread(
+    const REAL* __restrict__ g, const int* __restrict__ index, REAL* __restrict__ g_x, SPREAD_ARGS
+) {
+    spread<true>(g, index, g_x, (REAL)1, SPREAD_SIZES);
+}
+
+extern "C" __global__ void mean_spread(const REAL* __restrict__ g, REAL* __restrict__ g_x, REAL share, SPREAD_ARGS) {
+    spread<false>(g, 0, g_x, share, SPREAD_SIZES);
 }

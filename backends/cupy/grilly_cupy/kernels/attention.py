@@ -17,7 +17,7 @@ Array = Any
 def row_sum_max(device: Any, x: Array, /) -> tuple[Array, Array]:
     rows, k = x.shape
     total, top = (cp.empty((rows,), x.dtype) for _ in range(2))
-    launch("rows/sum_max", x.dtype.name, (rows,), (rows_block(k),), (row_major(x), total, top, k))
+    launch("rows/sum_max", x.dtype, (rows,), (rows_block(k),), (row_major(x), total, top, k))
     return total, top
 
 
@@ -25,7 +25,7 @@ def row_dots(device: Any, g: Array, x: Array, top: Array, /) -> tuple[Array, Arr
     rows, k = x.shape
     products, hits = (cp.empty((rows,), x.dtype) for _ in range(2))
     args = (*map(row_major, (g, x, top)), products, hits, k)
-    launch("rows/dots", x.dtype.name, (rows,), (rows_block(k),), args)
+    launch("rows/dots", x.dtype, (rows,), (rows_block(k),), args)
     return products, hits
 
 
@@ -34,7 +34,7 @@ def row_scale_vjp(
 ) -> Array:
     out = cp.empty(x.shape, x.dtype)
     args = (*map(row_major, (g, x, top, scale, shift, share)), out, out.size, x.shape[1])
-    launch_each("rows/scale_back", x.dtype.name, out.size, args, INDEX=index_type(out.size))
+    launch_each("rows/scale_back", x.dtype, out.size, args, INDEX=index_type(out.size))
     return out
 
 

@@ -1,12 +1,15 @@
-"""2-D convolution and its gradients: pixels as columns of a matrix, and products of cuBLAS."""
+"""2-D convolution and its gradients: on tensor cores where they are (``matrix.py``), else pixels as columns of a matrix and
+products of cuBLAS.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from grilly_cupy.kernels.matrix import add_up, divisor, fours, on_tensor_cores, splits, tiles
 from grilly_cupy.lazy import cp
 from grilly_cupy.source import BLOCK, index_type, launch, launch_each, row_major
 
@@ -17,12 +20,13 @@ Pair = tuple[int, int]
 _COLUMN_BYTES = 1 << 30  # of the matrix of columns that is made at a time
 _MOST = 1 << 30  # its columns, and pixels of the images, are counted in 32 bits
 _LINES = 65535  # of a grid in its second dimension
+_FEW = 8  # channels of a group that leave a tile of the tensor cores almost empty
 
 
 class _Plan:
-    """One convolution: extents, and how many images are worked on together.
+    """One convolution: extents, and how many images are worked on together where there is a matrix of columns.
 
-    The matrix of columns is ``[groups, C / groups KH KW, images OH OW]``.
+    That is ``[groups, C / groups KH KW, images OH OW]``.
     """
 
     def __init__(
@@ -37,7 +41,7 @@ class _Plan:
         dtype: Any,
     ) -> None:
         self.n, self.c, *size = images
-        self.groups, self.dtype = groups, dtype
+        self.groups, self.dtype, self.kernel = groups, dtype, kernel
         self.lines = self.c // groups * kernel[0] * kernel[1]
         self.pixels = out[0] * out[1]
         self.window = [np.int32(e) for pair in (size, out, kernel, stride, padding, dilation) for e in pair]
@@ -62,10 +66,62 @@ class _Plan:
         """What lies in the columns added up at the pixels it came from, into ``x``."""
         self._launch("images", images * self.space, images, (matrix, x))
 
+    def on_tensor_cores(self, device: Any, channels: int, *arrays: Array) -> bool:
+        """Whether a product does it whose rows are ``channels``: enough of them, places counted in 32 bits."""
+        most = max(self.n * self.pixels, self.n * self.space, self.c * self.space, channels * self.lines)
+        return (
+            channels >= _FEW * self.groups
+            and most < _MOST
+            and self.groups <= _LINES
+            and on_tensor_cores(device, *arrays)
+        )
+
+    def product(
+        self, device: Any, x: Array, weight: Array, bias: Array | None, y: Array, backward: bool = False
+    ) -> Array:
+        """The output, or the gradient at the input, of the kernel ``conv_matrix/pixels``, into ``y``."""
+        rows, channels = y.shape[1] // self.groups, x.shape[1] // self.groups
+        size, out, _, *rest = zip(self.window[::2], self.window[1::2], strict=True)
+        sizes = (*out, *size) if backward else (*size, *out)
+        count, inner = self.n * y.shape[2] * y.shape[3], channels * self.kernel[0] * self.kernel[1]
+        blocks, shape = tiles(device, rows, count, whole=True)
+        by_tap = self._by_tap(weight, backward)
+        numbers = (*map(np.int32, (rows, channels, inner, count, self.kernel[1])), *sizes, *_flat(rest))
+        constants = dict(
+            DEEP=int(channels % 16 == 0), VECTOR=int(fours(by_tap, inner, inner)), BACKWARD=int(backward)
+        )
+        args = (by_tap, x, bias, y, *numbers, *divisor(y.shape[2] * y.shape[3]))
+        launch("conv_matrix/pixels", self.dtype, (blocks, self.groups), (BLOCK,), args, **constants, **shape)
+        return y
+
+    def _by_tap(self, weight: Array, backward: bool) -> Array:
+        """The weights as ``[groups, channels written, KH, KW, channels read]``."""
+        grouped = weight.reshape(self.groups, -1, *weight.shape[1:])
+        return cp.ascontiguousarray(grouped.transpose((0, 2, 3, 4, 1) if backward else (0, 1, 3, 4, 2)))
+
+    def weights(self, device: Any, g: Array, x: Array) -> Array:
+        """The gradient ``[O, C / groups KH KW]`` at the weights, of the kernel ``conv_matrix/weights``."""
+        rows, channels, count = g.shape[1] // self.groups, self.c // self.groups, self.n * self.pixels
+        blocks, shape = tiles(device, rows, self.lines)
+        parts, length = splits(device, blocks * self.groups, count)
+        made = cp.empty((parts, g.shape[1], self.lines), self.dtype)
+        numbers = map(np.int32, (rows, channels, count, length, *self.kernel))
+        size, out, _, *rest = zip(self.window[::2], self.window[1::2], strict=True)
+        divisors = (*divisor(self.pixels), *divisor(g.shape[3]))
+        args = (g, x, made, *numbers, *size, *out, *_flat(rest), *divisors)
+        grid = (blocks, parts, self.groups)
+        vector = int(fours(g, self.pixels, self.pixels))
+        launch("conv_matrix/weights", self.dtype, grid, (BLOCK,), args, VECTOR=vector, **shape)
+        return add_up(made, made.shape[1:])
+
     def _launch(self, function: str, threads: int, images: int, arrays: tuple[Array, Array]) -> None:
         grid = (-(-threads // BLOCK), min(self.c, _LINES))
         args = (*arrays, np.int32(images), np.int32(self.c), *self.window)
         launch(f"conv/{function}", self.dtype.name, grid, (BLOCK,), args)
+
+
+def _flat(pairs: Iterable[tuple[Any, Any]]) -> tuple[Any, ...]:
+    return tuple([extent for pair in pairs for extent in pair])
 
 
 def _swapped(x: Array, shape: tuple[int, int, int], out: Array, bias: Array | None = None) -> Array:
@@ -99,9 +155,11 @@ def conv2d(
         (x.shape[2 + i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)
     )
     plan = _Plan(x.shape, (oh, ow), tuple(kernel), stride, padding, dilation, groups, x.dtype)
-    x, bias = row_major(x), row_major(bias)
-    rows = row_major(weight).reshape(groups, o // groups, plan.lines)
+    x, weight, bias = row_major(x), row_major(weight), row_major(bias)
     y = cp.empty((plan.n, o, oh, ow), x.dtype)
+    if plan.on_tensor_cores(device, o, x, weight):
+        return plan.product(device, x, weight, bias, y)
+    rows = weight.reshape(groups, o // groups, plan.lines)
     for part in plan.parts():
         made, into = _product(rows, plan.columns(x[part])), y[part]
         _swapped(made, (o, into.shape[0], plan.pixels), into, bias)
@@ -124,9 +182,11 @@ def conv2d_input_vjp(
     _, cg, *kernel = weight.shape
     images = (n, cg * groups, *input_size)
     plan = _Plan(images, (oh, ow), tuple(kernel), stride, padding, dilation, groups, g.dtype)
-    g = row_major(g)
-    rows = row_major(weight).reshape(groups, o // groups, plan.lines).transpose(0, 2, 1)
+    g, weight = row_major(g), row_major(weight)
     g_x = cp.empty(images, g.dtype)
+    if plan.on_tensor_cores(device, plan.c, g, weight):
+        return plan.product(device, g, weight, None, g_x, backward=True)
+    rows = weight.reshape(groups, o // groups, plan.lines).transpose(0, 2, 1)
     for part in plan.parts():
         matrix = _product(rows, _outgoing(g[part], groups))
         plan.gather(row_major(matrix), g[part].shape[0], g_x[part])
@@ -148,6 +208,8 @@ def conv2d_weight_vjp(
     o, oh, ow = g.shape[1:]
     plan = _Plan(x.shape, (oh, ow), kernel_size, stride, padding, dilation, groups, x.dtype)
     g, x = row_major(g), row_major(x)
+    if g.size and plan.on_tensor_cores(device, o, g, x):
+        return plan.weights(device, g, x).reshape(o, x.shape[1] // groups, *kernel_size)
     total: Array | None = None
     for part in plan.parts():
         made = _product(_outgoing(g[part], groups), plan.columns(x[part]).transpose(0, 2, 1))

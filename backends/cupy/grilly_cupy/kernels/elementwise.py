@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from grilly_core.extend import DTYPES, FLOATS, UFUNCS, shape_kernels
+from grilly_cupy.kernels import matrix
 from grilly_cupy.lazy import cp
 from grilly_cupy.source import launch
 
@@ -64,12 +65,13 @@ def argmax(device: Any, x: Array, /, *, axis: int) -> Array:
         inner *= extent
     out = cp.empty((*x.shape[:axis], *x.shape[axis + 1 :]), "int32")
     args = (cp.ascontiguousarray(x), out, n, inner)
-    launch("indexing/argmax", x.dtype.name, (out.size,), (rows_block(n),), args)
+    launch("indexing/argmax", x.dtype, (out.size,), (rows_block(n),), args)
     return out
 
 
 def matmul(device: Any, x: Array, y: Array, /) -> Array:
-    return cp.matmul(x, y)
+    made = matrix.matmul(device, x, y)
+    return cp.matmul(x, y) if made is None else made
 
 
 def sigmoid(device: Any, x: Array, /) -> Array:

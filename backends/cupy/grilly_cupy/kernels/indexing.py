@@ -32,7 +32,7 @@ def scatter_add(device: Any, x: Array, index: Array, src: Array, /, *, axis: int
     order = cp.argsort(flat, kind="stable").astype("int64")
     starts = cp.searchsorted(flat[order], cp.arange(extent + 1, dtype="int32")).astype("int64")
     args = (row_major(x), order, starts, row_major(src), out, x.size, extent, flat.size, inner)
-    launch_each("indexing/scatter_add", x.dtype.name, x.size, args, BOOL=int(x.dtype.name == "bool"))
+    launch_each("indexing/scatter_add", x.dtype, x.size, args, BOOL=int(x.dtype.kind == "b"))
     return out
 
 

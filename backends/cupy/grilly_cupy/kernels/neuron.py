@@ -35,9 +35,7 @@ def _forward(
     k_at, rate = (None, k) if isinstance(k, float) else (k, 0.0)
     numbers = (v.size, x.shape[0], rate, float(v_threshold), float(v_reset or 0.0), v_reset is None)
     arrays = (x, v, k_at, spikes, last, saved)
-    launch_each(
-        "neuron/forward", x.dtype.name, v.size, (*arrays, *numbers), KIND=kind, UNROLL=unroll(x.shape[0])
-    )
+    launch_each("neuron/forward", x.dtype, v.size, (*arrays, *numbers), KIND=kind, UNROLL=unroll(x.shape[0]))
     return (spikes, last) if saved is None else (spikes, last, saved)
 
 

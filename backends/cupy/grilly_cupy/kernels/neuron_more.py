@@ -43,7 +43,7 @@ class _Neuron:
         last_aux = None if aux is None else cp.empty(v.shape, x.dtype)
         seq = cp.empty(x.shape, x.dtype) if save_v else None
         args = (x, v, aux, *self.slopes, spikes, last, last_aux, seq, v.size, x.shape[0], *self.numbers)
-        launch_each("neuron_more/forward", x.dtype.name, v.size, args, **self.defines)
+        launch_each("neuron_more/forward", x.dtype, v.size, args, **self.defines)
         return tuple([made for made in (spikes, last, last_aux, seq) if made is not None])
 
     def backward(
@@ -65,7 +65,7 @@ class _Neuron:
         partial = cp.empty((2 * -(-n // BLOCK),), "float64") if model == _KLIF else None
         arrays = (*map(row_major, arriving), x, v, aux, *self.slopes, h, kept, g_x, g_v, g_aux, partial)
         args = (*arrays, n, x.shape[0], *self.numbers, detach_reset, scale, top)
-        launch_each("neuron_more/backward", dtype.name, n, args, **self.defines, SURROGATE=code)
+        launch_each("neuron_more/backward", dtype, n, args, **self.defines, SURROGATE=code)
         return tuple([made for made in (g_x, g_v, g_aux, partial) if made is not None])
 
 

@@ -62,7 +62,7 @@ class _Call:
         n = g_v.size
         partial = cp.empty((-(-n // BLOCK),), "float64") if self.learned else None
         args = (*before, self.k_at, g_x, g_v, *notes, partial, n, steps, *self.numbers)
-        launch_each(f"neuron_back/{function}", dtype.name, n, args, UNROLL=unroll(steps), **self.defines)
+        launch_each(f"neuron_back/{function}", dtype, n, args, UNROLL=unroll(steps), **self.defines)
         return (g_x, g_v) if partial is None else (g_x, g_v, partial.sum().astype(dtype))
 
     def saved(

@@ -17,6 +17,7 @@ Array = Any
 _LONG = 32  # rows from this length on are read along themselves
 _BLOCKS = 1024  # enough to keep a large device busy
 _LEAST = 8 * BLOCK  # elements that a block adds up at least
+_BYTES = 16  # that a thread reads and writes at once
 
 
 class _Pass:
@@ -60,7 +61,10 @@ class _Pass:
         """``(x - mean) factors + g outers + shifts``."""
         y = cp.empty(self.x.shape, self.dtype)
         args = (self.x, g, mean, factors, shifts, outers, y, y.size, *self.extents)
-        launch_each("norm/apply", self.dtype, y.size, args, **self.defines)
+        together = all(a is None or a.data.ptr % _BYTES == 0 for a in (self.x, g, y))
+        align = _BYTES if together else y.itemsize
+        threads = -(-y.nbytes // _BYTES)
+        launch_each("norm/apply", self.dtype, threads, args, ALIGN=align, **self.defines)
         return y
 
 

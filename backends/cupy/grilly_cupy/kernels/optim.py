@@ -20,29 +20,41 @@ _TABLES = 64  # kept on a device: addresses are mostly those of the step before
 
 
 class _Tables:
-    """Tables of addresses and chunks on the devices; those used last are kept."""
+    """Tables on the devices; those used last are kept."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Any, Array] = OrderedDict()
 
-    def get(self, columns: list[tuple[Array, ...]]) -> tuple[Array, int]:
-        """The table for arrays that are updated together, and the number of blocks."""
-        sizes = [arrays[0].size for arrays in columns]
-        addresses = [array.data.ptr if array is not None else 0 for arrays in columns for array in arrays]
-        chunks = [
-            (i, first, min(first + _CHUNK, size))
-            for i, size in enumerate(sizes)
-            for first in range(0, size, _CHUNK)
-        ]
-        key = (int(cp.cuda.runtime.getDevice()), *sizes, *addresses)
-        table = self._kept.pop(key, None)
+    def get(self, kind: str, key: tuple[int, ...], make: Callable[[tuple[int, ...]], np.ndarray]) -> Array:
+        """The table ``make(key)`` on the current device."""
+        place = (kind, cp.cuda.runtime.getDevice(), key)
+        table = self._kept.get(place)
         if table is None:
-            words = [word for chunk in chunks for word in chunk] + addresses
-            table = cp.array(np.array(words, np.uint64).view(np.int64))
+            table = cp.array(make(key))
             if len(self._kept) >= _TABLES:
                 self._kept.popitem(last=False)
-        self._kept[key] = table
-        return table, len(chunks)
+            self._kept[place] = table
+        else:
+            self._kept.move_to_end(place)
+        return table
+
+
+def _chunks(sizes: tuple[int, ...]) -> np.ndarray:
+    """For each block the number of its array, its first element and the one after its last.
+
+    Example:
+        >>> _chunks((3, 0, 5000)).tolist()
+        [[0, 0, 3], [2, 0, 4096], [2, 4096, 5000]]
+    """
+    blocks = [-(-size // _CHUNK) for size in sizes]
+    which = np.repeat(np.arange(len(sizes), dtype=np.int64), blocks)
+    starts = np.repeat(np.cumsum([0, *blocks[:-1]]), blocks)
+    first = (np.arange(len(which), dtype=np.int64) - starts) * _CHUNK
+    return np.stack([which, first, np.minimum(first + _CHUNK, np.array(sizes, np.int64)[which])], axis=1)
+
+
+def _addresses(words: tuple[int, ...]) -> np.ndarray:
+    return np.array(words, np.uint64).view(np.int64)
 
 
 _tables = _Tables()
@@ -57,15 +69,17 @@ def _update(
     function: str, columns: list[tuple[Array | None, ...]], values: tuple[float, ...], flags: tuple[bool, ...]
 ) -> None:
     """Launch for the columns of each dtype; a column is what the kernel reads and writes of one parameter."""
-    for dtype in dict.fromkeys([arrays[0].dtype.name for arrays in columns if arrays[0] is not None]):
+    for dtype in dict.fromkeys([arrays[0].dtype for arrays in columns if arrays[0] is not None]):
         same = [
             tuple([row_major(array) for array in arrays])
             for arrays in columns
-            if arrays[0] is not None and arrays[0].dtype.name == dtype
+            if arrays[0] is not None and arrays[0].dtype == dtype
         ]
-        table, blocks = _tables.get(same)
-        args = (table, 3 * blocks, *map(float, values), *map(bool, flags))
-        launch(f"optim/{function}", dtype, (blocks,), (BLOCK,), args)
+        places = tuple([array.data.ptr if array is not None else 0 for arrays in same for array in arrays])
+        table = _tables.get("chunks", tuple([arrays[0].size for arrays in same]), _chunks)
+        at = _tables.get("addresses", places, _addresses)
+        args = (table, at, *map(float, values), *map(bool, flags))
+        launch(f"optim/{function}", dtype, (table.shape[0],), (BLOCK,), args)
 
 
 def sgd_update(

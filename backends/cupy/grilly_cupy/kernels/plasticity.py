@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from grilly_cupy.kernels.conv import conv2d_weight_vjp
+from grilly_cupy.kernels.elementwise import matmul
 from grilly_cupy.kernels.synapse import stdp_trace
 from grilly_cupy.lazy import cp
 
@@ -21,15 +22,22 @@ def _pair(extents: Shape, fill: int) -> tuple[int, int]:
 
 
 def _paired(
-    weight: Array, pre: Array, post: Array, stride: Shape, padding: Shape, dilation: Shape, groups: int
+    device: Any,
+    weight: Array,
+    pre: Array,
+    post: Array,
+    stride: Shape,
+    padding: Shape,
+    dilation: Shape,
+    groups: int,
 ) -> Array:
     """For each weight the sum of ``post`` times the ``pre`` it leads from."""
     rows = pre.shape[0] * pre.shape[1]
     if weight.ndim == 2:
-        return cp.matmul(post.reshape(rows, post.shape[2]).T, pre.reshape(rows, pre.shape[2]))
+        return matmul(device, post.reshape(rows, post.shape[2]).T, pre.reshape(rows, pre.shape[2]))
     g, x = (a.reshape(rows, a.shape[2], *_pair(a.shape[3:], 1)) for a in (post, pre))
     return conv2d_weight_vjp(
-        None,
+        device,
         g,
         x,
         kernel_size=_pair(weight.shape[2:], 1),
@@ -62,9 +70,9 @@ def stdp_update(
 ) -> tuple[Array, Array, Array]:
     layer, number = (stride, padding, dilation, groups), weight.dtype.type
     traces, last_pre = stdp_trace(device, pre, trace_pre, tau=tau_pre)
-    change = _paired(weight, traces, post, *layer) * number(a_post)
+    change = _paired(device, weight, traces, post, *layer) * number(a_post)
     traces, last_post = stdp_trace(device, post, trace_post, tau=tau_post)
-    change = weight + (change - _paired(weight, pre, traces, *layer) * number(a_pre))
+    change = weight + (change - _paired(device, weight, pre, traces, *layer) * number(a_pre))
     if w_min is not None:
         change = cp.maximum(change, number(w_min))
     if w_max is not None:
@@ -89,7 +97,7 @@ def hebbian_update(
     if not weight.size:
         return weight.copy()
     number = weight.dtype.type
-    change = _paired(weight, pre, post, stride, padding, dilation, groups)
+    change = _paired(device, weight, pre, post, stride, padding, dilation, groups)
     change = weight + change * number(lr / (post.size // post.shape[2]))
     return change - weight * number(decay) if decay else change
 

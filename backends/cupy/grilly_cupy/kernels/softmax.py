@@ -22,7 +22,7 @@ def _rows(which: int, axis: int, a: Array, b: Array | None = None) -> Array:
     out = cp.empty(a.shape, a.dtype)
     grid = (out.size // n if n else 0,)
     args = (row_major(a), row_major(b), out, n, inner)
-    launch("softmax/rows", a.dtype.name, grid, (rows_block(n),), args, WHICH=which)
+    launch("softmax/rows", a.dtype, grid, (rows_block(n),), args, WHICH=which)
     return out
 
 

@@ -16,7 +16,7 @@ Array = Any
 def _launch(function: str, like: Array, n: int, arrays: tuple[Array | None, ...], *rest: Any) -> None:
     """One thread a neuron; ``like`` is ``[T, ...]``."""
     args = (*map(row_major, arrays), n, like.shape[0], *rest)
-    launch_each(f"synapse/{function}", like.dtype.name, n, args)
+    launch_each(f"synapse/{function}", like.dtype, n, args)
 
 
 def _partial(n: int, sums: int) -> Array:

@@ -56,7 +56,7 @@ runtime = SimpleNamespace(
     CUDARuntimeError=CUDARuntimeError,
     getDevice=lambda: Device.current,
     getDeviceCount=_count,
-    getDeviceProperties=lambda index: {"name": b"stand-in"},
+    getDeviceProperties=lambda index: {"name": b"stand-in", "major": 8, "multiProcessorCount": 4},
 )
 compiler = SimpleNamespace(CompileException=CompileException)
 memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError, PooledMemory=PooledMemory)
