@@ -93,6 +93,7 @@ class VulkanBackend(Backend):
             undo.callback(self.pipelines.destroy)
             self.stream = Stream(device, flush_at, serial)
             undo.callback(self.stream.destroy)
+            self.pipelines.completed = self.stream.completed
             self.transfer = Transfer(self.staging, self.stream, self.pipelines)
             if profiled:
                 undo.enter_context(profiling(self.stream))

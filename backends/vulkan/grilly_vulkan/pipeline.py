@@ -1,4 +1,8 @@
-"""Pipelines: a shader and its specialisation constants, compiled on first use; the driver's cache on disk."""
+"""Pipelines: a shader and its specialisation constants, compiled on first use; the driver's cache on disk.
+
+Windows and short runs of time steps are specialisation constants, so a program that goes through many of them makes
+pipelines without end, and drivers keep host memory for each: lavapipe about a megabyte. Only the last used are kept.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,9 @@ import json
 import operator
 import os
 import struct
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +29,7 @@ from grilly_vulkan.device import Device
 __all__ = ["Kernel", "Pipelines", "manifest"]
 
 _COMPUTE = 0x20
+_KEPT = 256  # pipelines: training a Spikformer makes 42, all workloads of ``grilly bench`` together 59
 _MAGIC = b"grilly pipeline cache 1\n"
 
 
@@ -44,9 +50,10 @@ class Kernel:
         pack: packs pointers and scalars into the push-constant buffer.
         size: bytes of push constants.
         per_group: elements that a workgroup of a one-dimensional shader handles.
+        value: timeline value of the last submission that uses it; 0 before the first.
     """
 
-    __slots__ = ("layout", "name", "pack", "per_group", "pipeline", "raw", "size")
+    __slots__ = ("layout", "name", "pack", "per_group", "pipeline", "raw", "size", "value")
 
     def __init__(self, name: str, pipeline: Any, layout: Any, push: str, per_group: int) -> None:
         self.name = name
@@ -54,15 +61,22 @@ class Kernel:
         self.pipeline, self.layout = handle(pipeline), handle(layout)
         packed = struct.Struct("=" + push)
         self.pack, self.size, self.per_group = packed.pack_into, packed.size, per_group
+        self.value = 0
 
 
 class Pipelines:
-    """All pipelines of a device."""
+    """The pipelines of a device, the least recently used of them dropped first.
+
+    Attributes:
+        completed: the last timeline value that the device has reached.
+    """
 
     def __init__(self, device: Device) -> None:
         self._device = device
         self._kernels: dict[tuple[str, tuple[Any, ...]], Kernel] = {}
+        self._dropped: list[Kernel] = []
         self._layouts: dict[int, Any] = {}
+        self.completed: Callable[[], int] = device.completed
         self._file = _cache_file(device)
         self._cache = self._load_cache()
 
@@ -74,9 +88,23 @@ class Pipelines:
             with self._device.lock:
                 self._device.check_alive()
                 if key not in self._kernels:
+                    self._make_room()
                     self._kernels[key] = self._create(name, constants)
                 found = self._kernels[key]
         return found
+
+    def _make_room(self) -> None:
+        """Drop the pipeline used longest ago when there are too many; destroy those dropped and out of use."""
+        if len(self._kernels) >= _KEPT:
+            oldest = min(self._kernels, key=lambda key: self._kernels[key].value)
+            self._dropped.append(self._kernels.pop(oldest))
+        done = self.completed() if self._dropped else 0
+        for i in reversed(range(len(self._dropped))):
+            kernel = self._dropped[i]
+            # Who else holds it may be another thread that is about to record it.
+            if kernel.value <= done and sys.getrefcount(kernel) <= 3:
+                del self._dropped[i]
+                _vk.lib.vkDestroyPipeline(self._device.handle, kernel.raw, ffi.NULL)
 
     def _create(self, name: str, constants: tuple[Any, ...]) -> Kernel:
         entry = manifest()[name]
@@ -165,11 +193,12 @@ class Pipelines:
             return
         self._save()
         device = self._device.handle
-        for kernel in self._kernels.values():
+        for kernel in (*self._kernels.values(), *self._dropped):
             _vk.lib.vkDestroyPipeline(device, kernel.raw, ffi.NULL)
         for layout in self._layouts.values():
             _vk.lib.vkDestroyPipelineLayout(device, layout, ffi.NULL)
         self._kernels.clear()
+        self._dropped.clear()
         self._layouts.clear()
         _vk.lib.vkDestroyPipelineCache(device, self._cache, ffi.NULL)
 

@@ -132,7 +132,7 @@ class Stream:
                 )
             if self._bound is not kernel:
                 commands.bind(target, 1, kernel.pipeline)
-                self._bound = kernel
+                self._bound, kernel.value = kernel, self.submitted + 1
             kernel.pack(self._push, 0, *values)
             commands.push(target, kernel.layout, 0x20, 0, kernel.size, self._push_pointer)
             profiler = self.profiler

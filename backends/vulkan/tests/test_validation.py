@@ -85,7 +85,10 @@ def test_a_violation_is_the_only_message(layers: Layers) -> None:
 @pytest.mark.slow
 def test_the_runtime(layers: Layers) -> None:
     """Training, profiler, transfers, and every shader of the manifest made into a pipeline."""
-    files = [str(HERE / f"test_{name}.py") for name in ("leaks", "profiler", "spirv", "stream", "transfer")]
+    files = [
+        str(HERE / f"test_{name}.py")
+        for name in ("leaks", "pipelines", "profiler", "spirv", "stream", "transfer")
+    ]
     done, said = layers(
         "", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"), *files
     )
