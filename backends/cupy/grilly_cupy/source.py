@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 BLOCK = 256
+_SHARED_UNASKED = 32 << 10  # at least; what a kernel declares itself counts too
 _NULL = np.uintp(0)
 _INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
 _C_NAMES = {
@@ -59,6 +60,13 @@ def _kernel(name: str, dtype: Any, defines: _Defines) -> Any:
     return cp.RawKernel(source_of(f"{file}.cu"), function, compile_options(dtype, defines))
 
 
+@functools.cache
+def _allowed(kernel: Any, shared: int, device: int) -> None:
+    """More shared memory than a block gets unasked; the attribute belongs to the kernel on the current device."""
+    if shared > _SHARED_UNASKED:
+        kernel.max_dynamic_shared_size_bytes = shared
+
+
 def rounded(value: float, dtype: Any) -> Any:
     """A constant rounded once, as a NumPy scalar; one too large is infinite, as in core."""
     with np.errstate(over="ignore"):
@@ -86,6 +94,7 @@ def launch(
     grid: tuple[int, ...],
     block: tuple[int, ...],
     args: tuple[Any, ...],
+    shared: int = 0,
     **defines: Any,
 ) -> None:
     """Launch ``file/function`` on CuPy's current stream.
@@ -95,12 +104,18 @@ def launch(
         dtype: what REAL is: a dtype of NumPy (its name takes NumPy microseconds to make), or a name.
         grid, block: extents; nothing is launched for an empty grid.
         args: see :func:`_argument`.
+        shared: bytes of shared memory whose extent the host gives.
         defines: constants to compile with.
     """
     if 0 in grid:
         return
     kernel = _kernel(name, dtype, tuple(defines.items()))
-    kernel(grid, block, tuple([_argument(arg, dtype) for arg in args]))
+    given = tuple([_argument(arg, dtype) for arg in args])
+    if shared:
+        _allowed(kernel, shared, cp.cuda.runtime.getDevice())
+        kernel(grid, block, given, shared_mem=shared)
+    else:
+        kernel(grid, block, given)
 
 
 def launch_each(name: str, dtype: Any, count: int, args: tuple[Any, ...], **defines: Any) -> None:

@@ -24,6 +24,7 @@ def _forget() -> None:
     vars(lazy.cp).clear()
     opening._opened.clear()
     source._kernel.cache_clear()
+    source._allowed.cache_clear()
     optim._tables._kept.clear()
     for name in [name for name in sys.modules if name.split(".")[0] == "cupy"]:
         del sys.modules[name]

@@ -12,7 +12,7 @@ from grilly_core import ops, plugins
 from grilly_core.selection import resolve
 from grilly_core.surrogate import ATan, Sigmoid
 from grilly_core.tensor import Tensor, tensor
-from grilly_cupy.kernels import conv, kernels
+from grilly_cupy.kernels import conv, elementwise, kernels
 
 DTYPES = ("float32", "float64")
 
@@ -120,6 +120,25 @@ def test_convolution_in_parts(backend: Any, monkeypatch: pytest.MonkeyPatch, gro
     g = _random(*pairs[0][1].shape, seed=3)
     _close(_both(backend, ops.conv2d_input_vjp, g, weight, input_size=(9, 8), **window))
     _close(_both(backend, ops.conv2d_weight_vjp, g, x, kernel_size=(3, 2), **window))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1, 4, 1031])
+def test_arithmetic_of_large_arrays(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, dtype: str, size: int
+) -> None:
+    monkeypatch.setattr(elementwise, "_LARGE", 1)
+    x, y = _random(size, dtype=dtype), _random(size, dtype=dtype, seed=1)
+    x[: size // 3] = np.resize([np.nan, np.inf, -0.0, 1.0], size // 3)
+    y[size // 4 :] = np.resize([1.0, np.nan, 0.0, -np.inf], size - size // 4)
+    for op in (ops.add, ops.sub, ops.mul, ops.div, ops.maximum, ops.minimum):
+        for made, wanted in _both(backend, op, x, y):
+            np.testing.assert_array_equal(made, wanted)
+    for op in (ops.neg, ops.abs, ops.sqrt):
+        for made, wanted in _both(backend, op, x):
+            np.testing.assert_array_equal(made, wanted)
+    off = tensor(np.stack([x, y]), backend=backend)
+    np.testing.assert_array_equal((off[1] + off[0][:1]).numpy(), y + x[:1])
 
 
 def test_updates_of_many_parameters(backend: Any) -> None:

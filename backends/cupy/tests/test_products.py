@@ -76,8 +76,8 @@ def test_views_are_read_where_they_lie(backend: Any, all_sizes: None) -> None:
     [
         ((2, 8, 7, 9), 9, (3, 3), dict(stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1)),
         ((3, 16, 9, 6), 24, (3, 2), dict(stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)),
-        ((3, 16, 6, 6), 32, (3, 3), dict(stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1)),
-        ((2, 32, 9, 8), 32, (2, 3), dict(stride=(2, 1), padding=(1, 2), dilation=(2, 1), groups=2)),
+        ((3, 32, 6, 6), 32, (3, 3), dict(stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1)),
+        ((2, 64, 9, 8), 64, (2, 3), dict(stride=(2, 1), padding=(1, 2), dilation=(2, 1), groups=2)),
         ((5, 16, 2, 3), 16, (2, 2), dict(stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1)),
         ((1, 8, 12, 12), 130, (1, 1), dict(stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1)),
         ((2, 9, 5, 5), 16, (5, 4), dict(stride=(3, 2), padding=(2, 3), dilation=(1, 1), groups=1)),

@@ -1,6 +1,6 @@
 // Convolution as a product on tensor cores whose factors are read from where they lie: no matrix of columns is made.
 #include "product.cuh"
-#ifndef DEEP  // pixels: whether channels are a multiple of 16, so that a chunk sees one tap
+#ifndef DEEP  // pixels: whether channels are a multiple of 32, so that a chunk sees one tap
 #define DEEP 1
 #endif
 #ifndef VECTOR  // pixels: whether fours of the weights can be read at once; weights: fours of the gradient
@@ -87,7 +87,7 @@ extern "C" __global__ void __launch_bounds__(256) pixels(
         column < count, 0, 0, 0,
     };
     Sums sum;
-    multiply<Pixels::A, Pixels::B>(fetch, 0, inner, sum);
+    Product<Pixels::A, Pixels::B, Pixels>(fetch).run(0, inner, sum);
     results(sum, [&](int row, int c, float one, float next) {
         row += row0, c += column0;
         if (row >= rows || c >= count) return;
@@ -95,10 +95,9 @@ extern "C" __global__ void __launch_bounds__(256) pixels(
         int n = size.quotient(c), at = c - n * size.by;
         Long all = (Long)groups * rows;
         float* to = y + (n * all + part * rows + row) * size.by + at;
-        *to = one + added;
-        if (c + 1 == count) return;
-        if (at + 1 == size.by) to += (all - 1) * size.by;
-        to[1] = next + added;
+        bool last = at + 1 == size.by;  // of its image
+        store(to, one + added, next + added, c + 1 < count && !last);
+        if (c + 1 < count && last) to[1 + (all - 1) * size.by] = next + added;
     });
 }
 
@@ -166,12 +165,10 @@ extern "C" __global__ void __launch_bounds__(256) weights(
         fetch.top[i] = tap / kernel_width * dh - ph, fetch.left[i] = tap % kernel_width * dw - pw;
     }
     Sums sum;
-    multiply<Weights::A, Weights::B>(fetch, begin, end, sum);
+    Product<Weights::A, Weights::B, Weights>(fetch).run(begin, end, sum);
     out += ((Long)split * groups + part) * rows * columns;
     results(sum, [&](int row, int c, float one, float next) {
         row += row0, c += column0;
-        if (row >= rows) return;
-        if (c < columns) out[row * columns + c] = one;
-        if (c + 1 < columns) out[row * columns + c + 1] = next;
+        if (row < rows && c < columns) store(out + row * columns + c, one, next, c + 1 < columns);
     });
 }

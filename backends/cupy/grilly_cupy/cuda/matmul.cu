@@ -61,13 +61,11 @@ extern "C" __global__ void __launch_bounds__(256) matmul(
         {x + row0 * x_line, rows - row0, x_line, x_k, end}, {y + column0 * y_line, columns - column0, y_line, y_k, end},
     };
     Sums sum;
-    multiply<Matrices::A, Matrices::B>(fetch, begin, end, sum);
+    Product<Matrices::A, Matrices::B, Matrices>(fetch).run(begin, end, sum);
     z += (Long)blockIdx.y * rows * columns;
     results(sum, [&](int row, int c, float one, float next) {
         row += row0, c += column0;
-        if (row >= rows) return;
-        if (c < columns) z[(Long)row * columns + c] = one;
-        if (c + 1 < columns) z[(Long)row * columns + c + 1] = next;
+        if (row < rows && c < columns) store(z + (Long)row * columns + c, one, next, c + 1 < columns);
     });
 }
 

@@ -1,6 +1,10 @@
 // All steps of spiking neurons, one thread each, which keeps its potential in a register. Inputs of UNROLL steps are asked
 // for at once, so that memory is never waited for step by step.
 #include "neuron.cuh"
+#ifndef EXACT  // all steps are UNROLL; potentials are saved
+#define EXACT 0
+#define SAVE 1
+#endif
 
 extern "C" __global__ void forward(
     const REAL* __restrict__ x, const REAL* __restrict__ start, const REAL* __restrict__ k_at,
@@ -10,6 +14,7 @@ extern "C" __global__ void forward(
     Long i = GLOBAL_INDEX;
     if (i >= n) return;
     if (k_at) k = k_at[0];
+    if (EXACT) steps = UNROLL;
     REAL v = start[i];
     for (Long t0 = 0; t0 < steps; t0 += UNROLL) {
         REAL now[UNROLL];
@@ -21,7 +26,7 @@ extern "C" __global__ void forward(
                 REAL h = charge(now[j], v, k, r), fired = fire(h, threshold);
                 v = reset(h, fired, threshold, r, soft);
                 s[(t0 + j) * n + i] = fired;
-                if (saved) saved[(t0 + j) * n + i] = h;
+                if (SAVE) saved[(t0 + j) * n + i] = h;
             }
         }
     }

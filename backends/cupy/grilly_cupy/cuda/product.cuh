@@ -1,8 +1,8 @@
-// Products of float32 on tensor cores: BM x BN results for each block of 256 threads, a chunk of 16 of k at a time.
+// Products of float32 on tensor cores: BM x BN results for each block of 256 threads, a chunk of 32 of k at a time.
 //
 // Each factor is scaled by a power of two, so that the largest of the block's tile so far is near 2^14, and split in two
 // halves, x = high + low, which keep 22 bits: high high + high low + low high. Where a factor of a chunk has no low parts, as
-// spikes have none, a product is skipped. The units add by truncation: every fourth chunk, and where a scale changes, what
+// spikes have none, a product is skipped. The units add by truncation: every second chunk, and where a scale changes, what
 // they added up is added to the sum by a rounded addition.
 #pragma once
 #include "common.cuh"
@@ -14,9 +14,9 @@
 #define WARPS_N (8 / WARPS_M)
 #define BM (16 * WARPS_M * TILES_M)
 #define BN (8 * WARPS_N * TILES_N)
-#define BK 16
-#define A_EACH ((BM * 4 + 255) / 256)  // fours of k that a thread fetches of each factor
-#define B_EACH ((BN * 4 + 255) / 256)
+#define BK 32
+#define A_EACH (BM * 8 / 256)  // fours of k that a thread fetches of each factor
+#define B_EACH (BN * 8 / 256)
 #define EACH_SUM(i, j, e) _Pragma("unroll") for (int i = 0; i < TILES_M; ++i) \
     _Pragma("unroll") for (int j = 0; j < TILES_N; ++j) _Pragma("unroll") for (int e = 0; e < 4; ++e)
 
@@ -82,19 +82,20 @@ template <bool FINITE, int EACH> __device__ inline unsigned largest_of(const Fou
     return __reduce_max_sync(0xFFFFFFFFu, __float_as_uint(most));
 }
 
-// Where a tile keeps eight neighbouring halves of a line, 0 and 1 the high ones of a chunk, 2 and 3 the low ones: in an order
-// in which reading eight lines meets no bank twice.
-__device__ inline int place(int line, int eight) { return (line * 4 + (eight ^ (line & 2 | line >> 2 & 1))) * 2; }
+// Where a tile keeps eight neighbouring halves of a line, 0 to 3 the high ones of a chunk, 4 to 7 the low ones: in an order in
+// which neither reading eight lines nor writing one meets a bank twice.
+__device__ inline int place(int line, int eight) {
+    return (line * 8 + (eight ^ ((line & 1) << 2 | line & 2 | line >> 2 & 1))) * 2;
+}
 
 // Where a thread's i-th four belongs, of a factor whose neighbours in memory follow k, and of one whose neighbours are lines.
-// A line beyond the tile means that there is none.
 template <int LINES> struct AlongK {
-    static __device__ inline int line(int i) { return threadIdx.x / 4 + i * 64; }
-    static __device__ inline int quad(int) { return threadIdx.x % 4; }
+    static __device__ inline int line(int i) { return threadIdx.x / 8 + i * 32; }
+    static __device__ inline int quad(int) { return threadIdx.x % 8; }
 };
 template <int LINES> struct Across {
-    static __device__ inline int line(int) { return threadIdx.x < LINES * 4 ? threadIdx.x % LINES : LINES; }
-    static __device__ inline int quad(int i) { return (threadIdx.x / LINES + i * (256 / LINES)) % 4; }
+    static __device__ inline int line(int) { return threadIdx.x % LINES; }
+    static __device__ inline int quad(int i) { return threadIdx.x / LINES + i * (256 / LINES); }
 };
 
 // What a block knows of a factor, for three chunks in turn: the largest magnitude, and whether there are low parts.
@@ -107,46 +108,61 @@ struct Known {
         if (most >= 0x7F800000u) most = largest_of<true>(x);
         if (threadIdx.x % 32 == 0 && most > before) atomicMax(&largest[slot], most);
     }
-    template <class Order, int LINES, int EACH>
+    template <class Order, int EACH>
     __device__ inline void keep(const Four (&x)[EACH], Pairs* tile, int slot, float scale) {
         unsigned any = 0;
 #pragma unroll
         for (int i = 0; i < EACH; ++i) {
             int line = Order::line(i), quad = Order::quad(i);
-            if (LINES < 64 && line >= LINES) continue;
             Pairs high, low;
             split(x[i].at[0], x[i].at[1], scale, high.at[0], low.at[0]);
             split(x[i].at[2], x[i].at[3], scale, high.at[1], low.at[1]);
             any |= low.at[0] | low.at[1];
             tile[place(line, quad / 2) + quad % 2] = high;
-            tile[place(line, 2 + quad / 2) + quad % 2] = low;
+            tile[place(line, 4 + quad / 2) + quad % 2] = low;
         }
         if (any & 0x7FFF7FFFu) inexact[slot] = 1;
     }
 };
 __shared__ Known a_known, b_known;
-alignas(16) __shared__ Pairs a_tile[2][BM * 8], b_tile[2][BN * 8];
+#ifdef __CUDACC__
+extern __shared__ Four shared_tiles[];  // more than a block gets unasked
+#else
+static Four shared_tiles[2 * (BM + BN) * 8];
+#endif
+__device__ inline Pairs* a_tile(int which) { return (Pairs*)shared_tiles + which * BM * 16; }
+__device__ inline Pairs* b_tile(int which) { return (Pairs*)shared_tiles + (2 * BM + which * BN) * 16; }
 
-__device__ inline void add_chunk(const Pairs* a, const Pairs* b, bool a_low, bool b_low, Sums& sum) {
-    int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    int row = warp % WARPS_M * TILES_M * 16 + lane % 16, column = warp / WARPS_M * TILES_N * 8 + lane % 8;
-    unsigned right_high[TILES_N][2], right_low[TILES_N][2];
+// What a warp reads of half a chunk.
+struct Fragments {
+    unsigned a_high[TILES_M][4], a_low[TILES_M][4], b_high[TILES_N][2], b_low[TILES_N][2];
+
+    __device__ inline void load(int tile, int half) {
+        int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+        int row = warp % WARPS_M * TILES_M * 16 + lane % 16, column = warp / WARPS_M * TILES_N * 8 + lane % 8;
 #pragma unroll
-    for (int j = 0; j < TILES_N; ++j) {
-        unsigned right[4];
-        load_matrices(right, b + place(column + j * 8, lane / 8));
-        right_high[j][0] = right[0], right_high[j][1] = right[1], right_low[j][0] = right[2], right_low[j][1] = right[3];
-    }
+        for (int j = 0; j < TILES_N; ++j) {
+            unsigned both[4];
+            load_matrices(both, b_tile(tile) + place(column + j * 8, half * 2 + lane / 8 % 2 + lane / 16 * 4));
+            b_high[j][0] = both[0], b_high[j][1] = both[1], b_low[j][0] = both[2], b_low[j][1] = both[3];
+        }
 #pragma unroll
-    for (int i = 0; i < TILES_M; ++i) {
-        unsigned high[4], low[4];
-        load_matrices(high, a + place(row + i * 16, lane / 16));
-        load_matrices(low, a + place(row + i * 16, 2 + lane / 16));
-        if (a_low) multiply_row(sum[i], low, right_high);
-        if (b_low) multiply_row(sum[i], high, right_low);
-        multiply_row(sum[i], high, right_high);
+        for (int i = 0; i < TILES_M; ++i) {
+            load_matrices(a_high[i], a_tile(tile) + place(row + i * 16, half * 2 + lane / 16));
+            load_matrices(a_low[i], a_tile(tile) + place(row + i * 16, half * 2 + lane / 16 + 4));
+        }
     }
-}
+    __device__ inline void add_to(Sums& sum, bool with_a_low, bool with_b_low) const {
+#pragma unroll
+        for (int i = 0; i < TILES_M; ++i)
+            if (with_a_low) multiply_row(sum[i], a_low[i], b_high);
+#pragma unroll
+        for (int i = 0; i < TILES_M; ++i)
+            if (with_b_low) multiply_row(sum[i], a_high[i], b_low);
+#pragma unroll
+        for (int i = 0; i < TILES_M; ++i) multiply_row(sum[i], a_high[i], b_high);
+    }
+};
 
 // What the units added up, at its own scale, and nothing in its place. In two steps where float32 has no such power of two;
 // the product is exact, so the fused addition rounds as one by itself would.
@@ -158,47 +174,90 @@ __device__ inline void add_parts(Sums& part, int spread, Sums& sum) {
 }
 
 // The sum over k from begin to end. `fetch(k0, a, b)` reads what this thread brings of each chunk in turn, in the orders A and
-// B. While a chunk is multiplied, the next one has been split and the one after it is on its way.
-template <class A, class B, class Fetch>
-__device__ inline void multiply(Fetch& fetch, int begin, int end, Sums& sum) {
-    Sums part;
+// B; nothing beyond the end.
+template <class A, class B, class Fetch> struct Product {
+    Fetch& fetch;
     Four a_next[A_EACH], b_next[B_EACH];
-    unsigned a_largest = 0, b_largest = 0;
-    EACH_SUM(i, j, e) sum[i][j][e] = part[i][j][e] = 0.0f;
-    if (threadIdx.x < 3) {
-        a_known.largest[threadIdx.x] = b_known.largest[threadIdx.x] = 0;
-        a_known.inexact[threadIdx.x] = b_known.inexact[threadIdx.x] = 0;
+    unsigned a_largest, b_largest;
+    int a_scale, b_scale, before, now, next;  // where what is known of the chunks before, this one and the next is kept
+    Sums part;
+
+    __device__ inline Product(Fetch& fetch) : fetch(fetch), a_largest(0), b_largest(0), before(2), now(0), next(1) {}
+
+    __device__ inline void note(int slot) {
+        a_known.note(a_next, slot, a_largest);
+        b_known.note(b_next, slot, b_largest);
     }
-    __syncthreads();
-    int chunks = (end - begin + BK - 1) / BK, a_scale = 0, b_scale = 0;
-    int before = 1, now = 2, next = 0;  // where what is known of chunks c - 1, c and c + 1 is kept
-    for (int c = -1; c <= chunks; ++c) {
-        int spread = 254 - a_scale - b_scale;  // what undoes the scales of chunk c - 1
-        bool more = c + 1 < chunks;
-        if (c >= 0 && c < chunks) {
-            a_largest = max(a_largest, a_known.largest[now]), b_largest = max(b_largest, b_known.largest[now]);
-            a_scale = scale_of(a_largest), b_scale = scale_of(b_largest);
-            a_known.keep<A, BM>(a_next, a_tile[c & 1], now, power(a_scale));
-            b_known.keep<B, BN>(b_next, b_tile[c & 1], now, power(b_scale));
-        }
-        if (more) fetch(begin + (c + 1) * BK, a_next, b_next);
-        if (threadIdx.x == 0 && c >= 0) {
+    __device__ inline void keep(int tile) {
+        a_largest = max(a_largest, a_known.largest[now]), b_largest = max(b_largest, b_known.largest[now]);
+        a_scale = scale_of(a_largest), b_scale = scale_of(b_largest);
+        a_known.keep<A>(a_next, a_tile(tile), now, power(a_scale));
+        b_known.keep<B>(b_next, b_tile(tile), now, power(b_scale));
+    }
+    __device__ inline void turn() {
+        if (threadIdx.x == 0) {
             a_known.largest[before] = b_known.largest[before] = 0;
             a_known.inexact[next] = b_known.inexact[next] = 0;
-        }
-        if (c > 0) {
-            int tile = c & 1 ^ 1;
-            add_chunk(a_tile[tile], b_tile[tile], a_known.inexact[before], b_known.inexact[before], part);
-            if (c % 4 == 0 || c == chunks || 254 - a_scale - b_scale != spread) add_parts(part, spread, sum);
-        }
-        if (more) {
-            a_known.note(a_next, next, a_largest);
-            b_known.note(b_next, next, b_largest);
         }
         int last = before;
         before = now, now = next, next = last;
         __syncthreads();
     }
+    __device__ inline int spread() const { return 254 - a_scale - b_scale; }
+
+    // While a chunk is multiplied, the next one is split and the one after it is on its way.
+    __device__ inline void run(int begin, int end, Sums& sum) {
+        EACH_SUM(i, j, e) sum[i][j][e] = part[i][j][e] = 0.0f;
+        if (threadIdx.x < 3) {
+            a_known.largest[threadIdx.x] = b_known.largest[threadIdx.x] = 0;
+            a_known.inexact[threadIdx.x] = b_known.inexact[threadIdx.x] = 0;
+        }
+        __syncthreads();
+        int chunks = (end - begin + BK - 1) / BK;
+        if (chunks <= 0) return;
+        fetch(begin, a_next, b_next);
+        note(now);
+        __syncthreads();
+        keep(0);
+        if (chunks > 1) {
+            fetch(begin + BK, a_next, b_next);
+            note(next);
+        }
+        turn();
+        Fragments fragments;
+        for (int c = 1; c < chunks; ++c) {
+            int scales = spread(), tile = c & 1;
+            fragments.load(tile ^ 1, 0);
+            bool with_a = a_known.inexact[before], with_b = b_known.inexact[before];
+            keep(tile);
+            fetch(begin + (c + 1) * BK, a_next, b_next);
+            fragments.add_to(part, with_a, with_b);
+            fragments.load(tile ^ 1, 1);
+            fragments.add_to(part, with_a, with_b);
+            if (tile == 0 || spread() != scales) add_parts(part, scales, sum);
+            note(next);
+            turn();
+        }
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            fragments.load(chunks & 1 ^ 1, half);
+            fragments.add_to(part, a_known.inexact[before], b_known.inexact[before]);
+        }
+        add_parts(part, spread(), sum);
+    }
+};
+
+// Two neighbours of a row of results, together where their address allows it.
+struct alignas(8) Two {
+    float at[2];
+};
+__device__ inline void store(float* to, float one, float next, bool both) {
+    if (both && (unsigned long long)to % 8 == 0) {
+        *(Two*)to = {one, next};
+        return;
+    }
+    *to = one;
+    if (both) to[1] = next;
 }
 
 // Calls each(row, column, one, next) for pairs of neighbouring columns of the tile.

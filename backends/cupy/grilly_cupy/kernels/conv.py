@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from grilly_cupy.kernels.matrix import add_up, divisor, fours, on_tensor_cores, splits, tiles
+from grilly_cupy.kernels.matrix import add_up, divisor, fours, launch_tiles, on_tensor_cores, splits, tiles
 from grilly_cupy.lazy import cp
 from grilly_cupy.source import BLOCK, index_type, launch, launch_each, row_major
 
@@ -88,10 +88,10 @@ class _Plan:
         by_tap = self._by_tap(weight, backward)
         numbers = (*map(np.int32, (rows, channels, inner, count, self.kernel[1])), *sizes, *_flat(rest))
         constants = dict(
-            DEEP=int(channels % 16 == 0), VECTOR=int(fours(by_tap, inner, inner)), BACKWARD=int(backward)
+            DEEP=int(channels % 32 == 0), VECTOR=int(fours(by_tap, inner, inner)), BACKWARD=int(backward)
         )
         args = (by_tap, x, bias, y, *numbers, *divisor(y.shape[2] * y.shape[3]))
-        launch("conv_matrix/pixels", self.dtype, (blocks, self.groups), (BLOCK,), args, **constants, **shape)
+        launch_tiles("conv_matrix/pixels", (blocks, self.groups), args, shape, **constants)
         return y
 
     def _by_tap(self, weight: Array, backward: bool) -> Array:
@@ -111,7 +111,7 @@ class _Plan:
         args = (g, x, made, *numbers, *size, *out, *_flat(rest), *divisors)
         grid = (blocks, parts, self.groups)
         vector = int(fours(g, self.pixels, self.pixels))
-        launch("conv_matrix/weights", self.dtype, grid, (BLOCK,), args, VECTOR=vector, **shape)
+        launch_tiles("conv_matrix/weights", grid, args, shape, VECTOR=vector)
         return add_up(made, made.shape[1:])
 
     def _launch(self, function: str, threads: int, images: int, arrays: tuple[Array, Array]) -> None:

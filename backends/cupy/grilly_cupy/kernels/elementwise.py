@@ -1,4 +1,4 @@
-"""Ops that CuPy has as they are: arithmetic, comparison, reduction, product, and moving elements."""
+"""Ops that CuPy has: arithmetic, comparison, reduction, product, moving elements; arithmetic on large arrays is our own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from grilly_core.extend import DTYPES, FLOATS, UFUNCS, shape_kernels
 from grilly_cupy.kernels import matrix
 from grilly_cupy.lazy import cp
-from grilly_cupy.source import launch
+from grilly_cupy.source import launch, launch_each
 
 __all__ = ["KERNELS", "rows_block"]
 
@@ -16,15 +16,47 @@ Array = Any
 _NUMBERS = tuple(dtype for dtype in DTYPES if dtype != "bool")
 
 
+# Ops of the kernel ``elementwise/apply``, as it numbers them.
+_VECTORISED = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "negative", "absolute", "sqrt")
+_LARGE = 1 << 18  # elements, from which on it is faster than CuPy's kernels
+
+
+def _vectorised(op: int, x: Array, y: Array | None) -> Array | None:
+    """The result of the kernel; None where the arrays are small, of other dtypes, shapes or orders."""
+    for array in (x, y):
+        if array is None:
+            continue
+        if not array.flags.c_contiguous or array.data.ptr % 16 or array.dtype.kind != "f":
+            return None
+        if array.shape != x.shape:
+            return None
+    out = cp.empty(x.shape, x.dtype)
+    threads = -(-x.size * x.itemsize // 16)
+    launch_each("elementwise/apply", x.dtype, threads, (x, y, out, x.size), OP=op)
+    return out
+
+
 def _binary(name: str) -> Callable[..., Any]:
+    op = _VECTORISED.index(name) if name in _VECTORISED else None
+
     def kernel(device: Any, x: Array, y: Array, /) -> Array:
+        if op is not None and x.size >= _LARGE:
+            made = _vectorised(op, x, y)
+            if made is not None:
+                return made
         return getattr(cp, name)(x, y)
 
     return kernel
 
 
 def _unary(name: str) -> Callable[..., Any]:
+    op = _VECTORISED.index(name) if name in _VECTORISED else None
+
     def kernel(device: Any, x: Array, /) -> Array:
+        if op is not None and x.size >= _LARGE:
+            made = _vectorised(op, x, None)
+            if made is not None:
+                return made
         return getattr(cp, name)(x)
 
     return kernel

@@ -9,7 +9,7 @@ import numpy as np
 from grilly_cupy.lazy import cp
 from grilly_cupy.source import BLOCK, launch, launch_each
 
-__all__ = ["add_up", "divisor", "fours", "matmul", "on_tensor_cores", "splits", "tiles"]
+__all__ = ["add_up", "divisor", "fours", "launch_tiles", "matmul", "on_tensor_cores", "splits", "tiles"]
 
 Array = Any
 
@@ -23,7 +23,8 @@ _TILES = {
 _NARROW = 32  # products with fewer rows or columns leave most of a tile empty
 _LEAST_WORK = 1 << 21  # multiplications, below which cuBLAS is as fast
 _LEAST_K = 256  # of a split
-_ROUND_K = 32
+_ROUND_K = 64  # two chunks
+_BYTES_OF_LINE = 128  # of a chunk, split
 
 
 def on_tensor_cores(device: Any, *arrays: Array) -> bool:
@@ -59,6 +60,16 @@ def splits(device: Any, count: int, inner: int) -> tuple[int, int]:
     most = max(1, min(device.processors // max(1, count), inner // _LEAST_K))
     length = -(-inner // (most * _ROUND_K)) * _ROUND_K
     return max(1, -(-inner // max(1, length))), max(1, length)
+
+
+def launch_tiles(
+    name: str, grid: tuple[int, ...], args: tuple[Any, ...], shape: dict[str, int], **constants: int
+) -> None:
+    """Launch a kernel of ``product.cuh`` with tiles of a shape."""
+    rows = 16 * shape["WARPS_M"] * shape["TILES_M"]
+    columns = 8 * (8 // shape["WARPS_M"]) * shape["TILES_N"]
+    shared = 2 * (rows + columns) * _BYTES_OF_LINE
+    launch(name, "float32", grid, (BLOCK,), args, shared, **constants, **shape)
 
 
 def fours(array: Array, inner: int, stride: int) -> bool:
@@ -105,5 +116,5 @@ def matmul(device: Any, x: Array, y: Array) -> Array | None:
         X_VECTOR=int(x_k == 1 and fours(x, inner, x_line)),
         Y_VECTOR=int(y_k == 1 and fours(y, inner, y_line)),
     )
-    launch("matmul/matmul", x.dtype, (count, parts), (BLOCK,), (x, y, z, *numbers), **shape, **order)
+    launch_tiles("matmul/matmul", (count, parts), (x, y, z, *numbers), shape, **order)
     return add_up(z, (rows, columns))

@@ -35,7 +35,9 @@ def _forward(
     k_at, rate = (None, k) if isinstance(k, float) else (k, 0.0)
     numbers = (v.size, x.shape[0], rate, float(v_threshold), float(v_reset or 0.0), v_reset is None)
     arrays = (x, v, k_at, spikes, last, saved)
-    launch_each("neuron/forward", x.dtype, v.size, (*arrays, *numbers), KIND=kind, UNROLL=unroll(x.shape[0]))
+    steps = unroll(x.shape[0])
+    constants = dict(KIND=kind, UNROLL=steps, EXACT=int(x.shape[0] == steps), SAVE=int(save_h))
+    launch_each("neuron/forward", x.dtype, v.size, (*arrays, *numbers), **constants)
     return (spikes, last) if saved is None else (spikes, last, saved)
 
 

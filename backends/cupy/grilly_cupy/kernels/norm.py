@@ -29,7 +29,7 @@ class _Pass:
         self.all = steps * self.channels
         self.extents = (self.rows, self.channels, self.length)
         self.dtype = x.dtype.name
-        self.defines = dict(INDEX=index_type(x.size))
+        self.defines: dict[str, Any] = dict(INDEX=index_type(x.size))
 
     def line(self, dtype: str | None = None) -> Array:
         """A number for each channel of each step."""

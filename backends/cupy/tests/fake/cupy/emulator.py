@@ -49,11 +49,15 @@ class RawKernel:
     def __init__(self, code: str, name: str, options: tuple[str, ...] = ()) -> None:
         assert isinstance(options, tuple) and all(isinstance(option, str) for option in options)
         self.code, self.name, self.options = code, name, options
+        self.max_dynamic_shared_size_bytes = 48 << 10
         self._loaded: Any = None
 
-    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
+    def __call__(
+        self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], shared_mem: int = 0
+    ) -> None:
         assert isinstance(grid, tuple) and isinstance(block, tuple) and isinstance(args, tuple)
         assert all(isinstance(extent, int) for extent in (*grid, *block))
+        assert shared_mem <= self.max_dynamic_shared_size_bytes, "more shared memory than was asked for"
         if self._loaded is None:
             self._loaded = ctypes.CDLL(str(_library(self.code, self.name, self.options)))
         count = self._loaded.parameter_count()
