@@ -95,6 +95,24 @@ def test_gradients_through_time(backend: Any, steps: int, kind: str) -> None:
     _close(list(zip(again, [wanted for _, wanted in pairs], strict=True)), 1e-4)
 
 
+@pytest.mark.parametrize("steps", [1, 4, 7, 16, 20])
+def test_neurons_that_begin_with_one_potential(backend: Any, steps: int) -> None:
+    x, g = _random(steps, 3, 100) + 0.4, _random(steps, 3, 100, seed=2)
+    attrs: dict[str, Any] = dict(k=0.3, surrogate=ATan(), v_threshold=0.9, v_reset=0.1)
+    attrs.update(decay_input=True, detach_reset=False)
+    made = []
+    for spread in (
+        lambda v: v.broadcast_to((3, 100)),
+        lambda v: tensor(np.full((3, 100), 0.2, "f4"), backend=backend),
+    ):
+        v = spread(tensor(np.float32(0.2), backend=backend))
+        args = [tensor(a, backend=backend) for a in (g, x)]
+        back = ops.lif_multi_step_recompute_vjp(args[0], None, args[1], v, **attrs)
+        made.append([t.numpy() for t in (*ops.lif_multi_step(args[1], v, **attrs), *back)])
+    for one, other in zip(*made, strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(40, 3, 200), (700, 40, 1), (3, 70, 5)])
 def test_batch_norm(backend: Any, dtype: str, shape: tuple[int, int, int]) -> None:

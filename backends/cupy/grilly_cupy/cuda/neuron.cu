@@ -1,10 +1,6 @@
 // All steps of spiking neurons, one thread each, which keeps its potential in a register. Inputs of UNROLL steps are asked
 // for at once, so that memory is never waited for step by step.
 #include "neuron.cuh"
-#ifndef EXACT  // all steps are UNROLL; potentials are saved
-#define EXACT 0
-#define SAVE 1
-#endif
 
 extern "C" __global__ void forward(
     const REAL* __restrict__ x, const REAL* __restrict__ start, const REAL* __restrict__ k_at,
@@ -15,7 +11,7 @@ extern "C" __global__ void forward(
     if (i >= n) return;
     if (k_at) k = k_at[0];
     if (EXACT) steps = UNROLL;
-    REAL v = start[i];
+    REAL v = start[i * START];
     for (Long t0 = 0; t0 < steps; t0 += UNROLL) {
         REAL now[UNROLL];
 #pragma unroll

@@ -1,7 +1,13 @@
 // One neuron: charge, fire, reset, in the order of operations that every backend follows; and the same backwards.
 #pragma once
 #include "common.cuh"
-// KIND: 0 integrates, 1 leaks with decayed input, 2 leaks with input as it is.
+// KIND: 0 integrates, 1 leaks with decayed input, 2 leaks with input as it is. EXACT: all steps are UNROLL. START: 0 where
+// all neurons begin with the same potential, which is there once.
+#ifndef EXACT
+#define EXACT 0
+#define START 1
+#define SAVE 1  // forward: potentials are saved
+#endif
 
 __device__ inline REAL charge(REAL x, REAL v, REAL k, REAL r) {
     if (KIND == 0) return v + x;

@@ -65,8 +65,9 @@ extern "C" __global__ void recompute(
     double g_k = 0;
     if (i < n) {
         if (LEARNED) k = k_at[0], leak = (REAL)1 - k;
+        if (EXACT) steps = UNROLL;
         Long rounds = (steps + UNROLL - 1) / UNROLL;
-        REAL v = start[i], carried = g_v ? g_v[i] : (REAL)0;
+        REAL v = start[i * START], carried = g_v ? g_v[i] : (REAL)0;
         for (Long round = 0; round + 1 < rounds; ++round) {
             notes[round * n + i] = v;
             REAL x[UNROLL];

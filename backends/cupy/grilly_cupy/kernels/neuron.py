@@ -8,7 +8,7 @@ from typing import Any
 from grilly_cupy.lazy import cp
 from grilly_cupy.source import launch_each, row_major
 
-__all__ = ["DECLINES", "KERNELS", "kind_of", "unroll"]
+__all__ = ["DECLINES", "KERNELS", "kind_of", "starting", "unroll"]
 
 Array = Any
 _INTEGRATE, _DECAYED, _PLAIN = 0, 1, 2
@@ -26,17 +26,24 @@ def unroll(steps: int) -> int:
     return next((most for most in _UNROLLS if steps <= most), _ROUND)
 
 
+def starting(v: Array) -> tuple[Array, int]:
+    """Potentials as kernels read them, and what ``START`` is: one that is broadcast to all neurons stays one."""
+    if v.size > 1 and not any(v.strides):
+        return v, 0
+    return row_major(v), 1
+
+
 def _forward(
     x: Array, v: Array, k: Array | float, kind: int, v_threshold: float, v_reset: float | None, save_h: bool
 ) -> tuple[Array, ...]:
-    x, v = row_major(x), row_major(v)
+    x, (v, own) = row_major(x), starting(v)
     spikes, last = cp.empty(x.shape, x.dtype), cp.empty(v.shape, x.dtype)
     saved = cp.empty(x.shape, x.dtype) if save_h else None
     k_at, rate = (None, k) if isinstance(k, float) else (k, 0.0)
     numbers = (v.size, x.shape[0], rate, float(v_threshold), float(v_reset or 0.0), v_reset is None)
     arrays = (x, v, k_at, spikes, last, saved)
     steps = unroll(x.shape[0])
-    constants = dict(KIND=kind, UNROLL=steps, EXACT=int(x.shape[0] == steps), SAVE=int(save_h))
+    constants = dict(KIND=kind, UNROLL=steps, EXACT=int(x.shape[0] == steps), START=own, SAVE=int(save_h))
     launch_each("neuron/forward", x.dtype, v.size, (*arrays, *numbers), **constants)
     return (spikes, last) if saved is None else (spikes, last, saved)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from grilly_core.extend import fused_surrogate
-from grilly_cupy.kernels.neuron import kind_of, unroll
+from grilly_cupy.kernels.neuron import kind_of, starting, unroll
 from grilly_cupy.lazy import cp
 from grilly_cupy.source import BLOCK, launch_each, row_major
 
@@ -54,7 +54,7 @@ class _Call:
         self.defines = dict(KIND=kind, LEARNED=int(self.learned), SURROGATE=code)
 
     def run(
-        self, function: str, like: Array, before: tuple[Any, ...], notes: tuple[Any, ...]
+        self, function: str, like: Array, before: tuple[Any, ...], notes: tuple[Any, ...], **more: int
     ) -> tuple[Array, ...]:
         """Launch; ``like`` is ``[T, ...]``, results are of its shape, of that of one step, and 0-d at a learned k."""
         steps, shape, dtype = like.shape[0], like.shape[1:], like.dtype
@@ -62,7 +62,7 @@ class _Call:
         n = g_v.size
         partial = cp.empty((-(-n // BLOCK),), "float64") if self.learned else None
         args = (*before, self.k_at, g_x, g_v, *notes, partial, n, steps, *self.numbers)
-        launch_each(f"neuron_back/{function}", dtype, n, args, UNROLL=unroll(steps), **self.defines)
+        launch_each(f"neuron_back/{function}", dtype, n, args, UNROLL=unroll(steps), **more, **self.defines)
         return (g_x, g_v) if partial is None else (g_x, g_v, partial.sum().astype(dtype))
 
     def saved(
@@ -74,7 +74,9 @@ class _Call:
         steps = x.shape[0]
         rounds = -(-steps // unroll(steps))
         notes = cp.empty((rounds - 1, *v.shape), x.dtype) if rounds > 1 else None
-        return self.run("recompute", x, tuple(map(row_major, (g_s, g_v, x, v))), (notes,))
+        start, own = starting(v)
+        before = (*map(row_major, (g_s, g_v, x)), start)
+        return self.run("recompute", x, before, (notes,), EXACT=int(steps == unroll(steps)), START=own)
 
 
 def if_multi_step_vjp(
