@@ -43,7 +43,11 @@ float scale_of(uint largest) {
     if (exponent == 0 || exponent == 255) return 1.0;
     return uintBitsToFloat(clamp(268u - min(exponent, 267u), 1u, 253u) << 23);
 }
-float inverse_of(float scale) { return uintBitsToFloat((254u << 23) - floatBitsToUint(scale)); }
+// What undoes both scales, in two factors: their product may be beyond what float32 holds, where the result is not.
+vec2 inverses_of(float a_scale, float b_scale) {
+    int spread = 254 - int(floatBitsToUint(a_scale) >> 23) - int(floatBitsToUint(b_scale) >> 23), first = spread / 2;
+    return vec2(uintBitsToFloat(uint(127 + first) << 23), uintBitsToFloat(uint(127 + spread - first) << 23));
+}
 
 // The value rounded to what a half holds. Not by conversion and back, which a driver was seen to fold away.
 float eleven_bits(float value) { return uintBitsToFloat((floatBitsToUint(value) + 0x1000u) & 0xFFFFE000u); }
@@ -105,7 +109,7 @@ void multiply(uint k_begin, uint k_end) {
 }
 
 void emit_all() {
-    float a_inverse = inverse_of(scale_of(pc.a_info.d[0])), b_inverse = inverse_of(scale_of(pc.b_info.d[0]));
+    vec2 inverses = inverses_of(scale_of(pc.a_info.d[0]), scale_of(pc.b_info.d[0]));
     uint row0 = gl_SubgroupID / 2 * 32, column0 = gl_SubgroupID % 2 * 64;
     [[unroll]] for (uint i = 0; i < 2; ++i) {
         [[unroll]] for (uint j = 0; j < 4; ++j) {
@@ -113,7 +117,7 @@ void emit_all() {
             subgroupBarrier();
             [[unroll]] for (uint e = 0; e < 8; ++e) {
                 uint at = e * 32 + gl_SubgroupInvocationID;
-                float value = staged[gl_SubgroupID * 256 + at] * a_inverse * b_inverse;
+                float value = staged[gl_SubgroupID * 256 + at] * inverses.x * inverses.y;
                 emit(row0 + i * 16 + at / 16, column0 + j * 16 + at % 16, value);
             }
             subgroupBarrier();

@@ -126,3 +126,10 @@ def test_a_weight_changed_in_place_is_looked_at_again(backend: Any) -> None:
     )
     np.testing.assert_array_equal(ops.matmul(x, q).numpy(), x.numpy() @ q.numpy())
     assert np.isfinite(ops.matmul(x, q).numpy()).all()
+
+
+def test_factors_at_both_ends_of_the_range(backend: Any) -> None:
+    x, y = np.full((40, 33), 2.0**126, np.float32), np.full((33, 40), 2.0**-126, np.float32)
+    for a, b in ((x, y), (y.T.copy(), x.T.copy())):
+        got = ops.matmul(on(backend, a), on(backend, b)).numpy()
+        np.testing.assert_array_equal(got, np.full((40, 40), 33.0, np.float32))
