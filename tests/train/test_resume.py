@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,15 @@ def test_a_finished_run_can_be_resumed(options: Options, tmp_path: Path) -> None
     assert (tmp_path / "run" / "model.safetensors").exists()
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT as a terminal leaves it: who runs the tests in the background may have it ignored, which children inherit."""
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, outside)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_the_first_ctrl_c_waits_and_the_second_does_not() -> None:
     outside = signal.getsignal(signal.SIGINT)
     with Interrupt() as interrupt:
@@ -127,6 +136,7 @@ def test_the_first_ctrl_c_waits_and_the_second_does_not() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_a_real_process(options: Options, tmp_path: Path, images: str) -> None:
     asked = options(epochs=40)
     command = [

@@ -218,6 +218,15 @@ extern "C" __global__ void apply(
     }
 }
 
+extern "C" __global__ void factors(
+    const REAL* __restrict__ var, const REAL* __restrict__ weight, REAL* __restrict__ out, Long size, REAL eps
+) {
+    Long i = GLOBAL_INDEX;
+    if (i >= size) return;
+    REAL factor = (REAL)1 / sqrt(var[i] + eps);
+    out[i] = weight ? factor * weight[i] : factor;
+}
+
 extern "C" __global__ void moving_average(
     const REAL* __restrict__ old, const REAL* __restrict__ now, REAL* __restrict__ out, Long size, REAL keep, REAL gain
 ) {

@@ -21,7 +21,7 @@ _TILES = {
     (128, 32): dict(WARPS_M=4, TILES_M=2, TILES_N=2),
 }
 _NARROW = 32  # products with fewer rows or columns leave most of a tile empty
-_LEAST_WORK = 1 << 21  # multiplications, below which cuBLAS is as fast
+_LEAST_WORK = 1 << 31  # multiplications, below which cuBLAS is as fast or faster
 _LEAST_K = 256  # of a split
 _ROUND_K = 64  # two chunks
 _BYTES_OF_LINE = 128  # of a chunk, split

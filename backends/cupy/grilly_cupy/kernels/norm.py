@@ -17,6 +17,8 @@ Array = Any
 _LONG = 32  # rows from this length on are read along themselves
 _BLOCKS = 1024  # enough to keep a large device busy
 _LEAST = 8 * BLOCK  # elements that a block adds up at least
+_WORKERS = 1 << 17  # threads that keep a large device busy
+_ROWS = 16  # that one of them adds up at least
 _BYTES = 16  # that a thread reads and writes at once
 
 
@@ -116,9 +118,9 @@ def batch_norm_infer(
     *,
     eps: float,
 ) -> Array:
-    factors = cp.divide(x.dtype.type(1.0), cp.sqrt(var + x.dtype.type(eps)))
-    if weight is not None:
-        factors = factors * weight
+    factors = cp.empty(var.shape, x.dtype)
+    args = (row_major(var), row_major(weight), factors, factors.size, float(eps))
+    launch_each("norm/factors", x.dtype, factors.size, args)
     return _Pass(x[None]).apply(row_major(mean), factors, row_major(bias))[0]
 
 
@@ -149,7 +151,7 @@ def neunorm_multi_step(device: Any, s: Array, x: Array, w: Array, /, *, k: float
     y, states = cp.empty(s.shape, s.dtype), cp.empty((steps, n, 1, extent), s.dtype)
     numbers = (*s.shape, w.shape[0] != channels, float(k), (1.0 - k) / channels**2)
     args = (*map(row_major, (s, x, w)), y, states, *numbers)
-    launch_each("neunorm/forward", s.dtype.name, n * extent, args)
+    _neunorm("forward", s.dtype, n * extent, args)
     return y, states
 
 
@@ -159,13 +161,21 @@ def neunorm_multi_step_vjp(
     n, channels, extent = g.shape[1:]
     g, g_states, states, w = map(row_major, (g, g_states, states, w))
     g_s, g_x = cp.empty(g.shape, g.dtype), cp.empty((n, 1, extent), g.dtype)
-    g_w = cp.empty((channels, extent), "float64")
+    rows = math.prod(g.shape[:2])
+    pieces = max(1, min(_WORKERS // max(1, channels * extent), rows // _ROWS))
+    g_w = cp.empty((pieces, channels, extent), "float64")
     shared = w.shape[0] != channels
     numbers = (*g.shape, shared, float(k), (1.0 - k) / channels**2)
-    launch_each("neunorm/backward", g.dtype.name, n * extent, (g, g_states, w, g_s, g_x, *numbers))
-    rows = math.prod(g.shape[:2])
-    launch_each("neunorm/weight", g.dtype.name, g_w.size, (g, states, g_w, rows, channels, extent))
-    return g_s, g_x, (g_w.sum(axis=0, keepdims=True) if shared else g_w).astype(g.dtype)
+    _neunorm("backward", g.dtype, n * extent, (g, g_states, w, g_s, g_x, *numbers))
+    grid = (-(-channels * extent // BLOCK), pieces)
+    launch("neunorm/weight", g.dtype, grid, (BLOCK,), (g, states, g_w, rows, channels, extent))
+    total = g_w.sum(axis=(0, 1)).reshape(1, extent) if shared else g_w.sum(axis=0)
+    return g_s, g_x, total.astype(g.dtype)
+
+
+def _neunorm(function: str, dtype: Any, places: int, args: tuple[Any, ...]) -> None:
+    """Blocks of 32 places and 8 threads for each."""
+    launch(f"neunorm/{function}", dtype, (-(-places // 32),), (32, 8), args)
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
