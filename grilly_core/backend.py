@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -17,12 +18,25 @@ if TYPE_CHECKING:
 
     from grilly_core.op import Op
 
-__all__ = ["API_VERSION", "FEATURES", "Array", "Backend", "BackendInfo", "Kernel", "KernelTable"]
+__all__ = ["ALONE", "API_VERSION", "FEATURES", "Array", "Backend", "BackendInfo", "Kernel", "KernelTable"]
 
 API_VERSION = 1
 
 Array = Any
 """A backend's own array handle; core passes it around and never looks inside."""
+
+
+def _alone() -> int:
+    held = [object()]
+    one = held[0]
+    return sys.getrefcount(one)
+
+
+ALONE = _alone()
+"""What ``sys.getrefcount`` says of a variable whose value one other place holds: 3, from Python 3.14 on 2.
+
+An argument counts as such a variable, so it is what ``is_exclusive`` sees of a handle that only its tensor holds.
+"""
 
 FEATURES = frozenset({"deterministic_scatter", "float64", "host_memory", "ieee_special"})
 """What a backend may declare beyond the primitives.

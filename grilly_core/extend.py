@@ -10,6 +10,7 @@ What a plugin says of itself:
 ``Backend``          base class of what ``open`` returns: ``from_numpy``, ``to_numpy``, ``spec``, ``full``; and,
                      if it can, ``is_exclusive``, ``synchronize``, ``profile``, ``peak_memory``, ``close``
 ``FEATURES``         what a backend may declare in ``Backend.features``
+``ALONE``            what ``sys.getrefcount`` says in ``is_exclusive`` of a handle that only its tensor holds
 ``Array``            a backend's own handle of an array; core never looks inside
 ===================  ===================================================================================
 
@@ -63,6 +64,7 @@ from grilly_core import ops
 from grilly_core.arraycode import UFUNCS, shape_kernels
 from grilly_core.autograd import no_grad
 from grilly_core.backend import (
+    ALONE,
     API_VERSION,
     FEATURES,
     Array,
@@ -90,7 +92,7 @@ from grilly_core.surrogate import Surrogate, fused_surrogate
 from grilly_core.tensor import wrap
 
 __all__ = [
-    "API_VERSION", "DTYPES", "FEATURES", "FLOATS", "UFUNCS", "Array", "Backend", "BackendInfo",
+    "ALONE", "API_VERSION", "DTYPES", "FEATURES", "FLOATS", "UFUNCS", "Array", "Backend", "BackendInfo",
     "BackendUnavailable", "ConfigError", "DeviceLostError", "GrillyError", "Kernel", "KernelError",
     "KernelTable", "Op", "OutOfMemoryError", "Spec", "Surrogate", "UnsupportedOpError", "flag",
     "fused_surrogate", "hookimpl", "make_kernel", "no_grad", "numpy_dtype", "ops", "philox", "registry",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from grilly_core.extend import DTYPES, Backend, DeviceLostError, Spec, flag
+from grilly_core.extend import ALONE, DTYPES, Backend, DeviceLostError, Spec, flag
 from grilly_cupy.guard import guarded
 from grilly_cupy.kernels import kernels
 from grilly_cupy.lazy import cp
@@ -17,7 +17,7 @@ from grilly_cupy.source import rounded
 __all__ = ["CupyBackend"]
 
 Array = Any
-_AMPERE = 8  # from which on tensor cores multiply TF32
+_AMPERE = 8  # from which on warps load and multiply halves in the shapes that the kernels use
 
 
 class CupyBackend(Backend):
@@ -82,8 +82,8 @@ class CupyBackend(Backend):
         """Whether nobody else holds the array, nor a view of its memory; False for memory not of CuPy's pool."""
         base = array.base
         return (
-            sys.getrefcount(array) <= 3
-            and (base is None or sys.getrefcount(base) <= 3)
+            sys.getrefcount(array) <= ALONE
+            and (base is None or sys.getrefcount(base) <= ALONE)
             and isinstance(array.data.mem, cp.cuda.memory.PooledMemory)
         )
 

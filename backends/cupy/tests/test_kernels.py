@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from grilly_core import ops, plugins
 from grilly_core.selection import resolve
 from grilly_core.surrogate import ATan, Sigmoid
 from grilly_core.tensor import Tensor, tensor
-from grilly_cupy.kernels import conv, elementwise, kernels
+from grilly_cupy.kernels import conv, elementwise, kernels, optim
 
 DTYPES = ("float32", "float64")
 
@@ -173,6 +174,29 @@ def test_updates_of_many_parameters(backend: Any) -> None:
         _both(backend, ops.sgd_update, p, g, m, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1), 2e-6
     )
     _close(_both(backend, ops.sgd_update, p, g, [], lr=0.1), 2e-6)
+
+
+def test_tables_are_shared_between_threads(backend: Any) -> None:
+    def ask(start: int) -> None:
+        for i in range(3000):
+            key = (start + i) % 80
+            optim._tables.get("chunks", (key,), optim._chunks)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(ask, range(0, 80, 20)))
+    assert len(optim._tables._kept) <= optim._TABLES
+
+
+@pytest.mark.parametrize("shape", [(16, 4100, 2, 1), (3, 5, 1, 33), (2, 3, 20, 1), (1, 1, 9, 70)])
+def test_neunorm(backend: Any, shape: tuple[int, ...]) -> None:
+    _, n, channels, extent = shape
+    s, start, g = _random(*shape), _random(n, 1, extent, seed=1), _random(*shape, seed=2)
+    for rows in (1, channels):
+        w = _random(rows, extent, seed=3)
+        pairs = _both(backend, ops.neunorm_multi_step, s, start, w)
+        _close(pairs)
+        states = pairs[1][1]
+        _close(_both(backend, ops.neunorm_multi_step_vjp, g, states * 2, states, w, k=0.9), 1e-4)
 
 
 def test_donated_parameters_are_written_in_place(backend: Any) -> None:

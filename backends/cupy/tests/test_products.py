@@ -12,6 +12,8 @@ from grilly_core.selection import resolve
 from grilly_core.tensor import tensor
 from grilly_cupy.kernels import conv, matrix
 
+_PLAIN: dict[str, Any] = dict(stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1)
+
 
 def _grid(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(-8, 9, shape).astype(np.float32) / 8
@@ -21,7 +23,7 @@ def _grid(*shape: int, seed: int = 0) -> np.ndarray:
 def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, backend: Any) -> Any:
     """The backend with one shape of tiles."""
     if not backend.split_products:
-        pytest.skip(f"{backend.device} has no tensor cores for TF32")
+        pytest.skip(f"{backend.device} has no tensor cores that the kernels use")
     constants, (height, width) = matrix._TILES[request.param], request.param
 
     def only(device: Any, rows: int, columns: int, whole: bool = False) -> tuple[int, dict[str, int]]:
@@ -122,12 +124,38 @@ def test_errors_are_those_of_float32(backend: Any, all_sizes: None, scale: float
 
 
 def test_infinities_nan_and_the_largest_numbers(backend: Any, all_sizes: None) -> None:
-    largest = np.finfo(np.float32).max
-    x, y = np.zeros((4, 40), np.float32), np.ones((40, 40), np.float32)
-    x[0, 3], x[1, 5], x[2, 7], x[3, 1] = np.inf, np.nan, -np.inf, largest
+    rng, largest = np.random.default_rng(0), np.finfo(np.float32).max
+    x, y = rng.standard_normal((6, 40)).astype("f4"), rng.standard_normal((40, 40)).astype("f4")
+    x[0, 3], x[1, 5], x[2, 7], x[4, [1, 2]] = np.inf, np.nan, -np.inf, [np.inf, -np.inf]
+    y[3, 2], y[9, 4] = 0.0, np.inf
+    x[5] = 0.0
     made = _made(backend, ops.matmul, x, y)
-    assert (made[0] == np.inf).all() and np.isnan(made[1]).all() and (made[2] == -np.inf).all()
-    np.testing.assert_allclose(made[3], largest, rtol=1e-3)
+    with np.errstate(all="ignore"):
+        wanted = x @ y
+    special = ~np.isfinite(wanted)
+    assert special.any() and not special.all()
+    np.testing.assert_array_equal(made[special], wanted[special])
+    np.testing.assert_allclose(made[~special], wanted[~special], rtol=1e-4, atol=1e-5)
+    x = np.zeros((4, 40), np.float32)
+    x[3, 1] = largest
+    np.testing.assert_allclose(_made(backend, ops.matmul, x, np.ones_like(y))[3], largest, rtol=1e-6)
+
+
+def test_infinite_pixels(backend: Any) -> None:
+    x, w = np.abs(_grid(1, 8, 5, 5)) + np.float32(0.3), np.abs(_grid(8, 8, 3, 3, seed=1)) + np.float32(0.1)
+    x[0, 0, 2, 2] = np.inf
+    made = _made(backend, ops.conv2d, x, w, None, **_PLAIN)
+    assert np.isinf(made).sum() == 9 * 8 and not np.isnan(made).any()
+
+
+def test_nothing_to_read_or_write(backend: Any) -> None:
+    g = _grid(1, 8, 2, 6)
+    window = {**_PLAIN, "padding": (1, 1)}
+    made = _made(backend, ops.conv2d_input_vjp, g, _grid(8, 8, 1, 1), input_size=(0, 4), **window)
+    assert made.shape == (1, 8, 0, 4)
+    bias = _grid(8)
+    y = _made(backend, ops.conv2d, _grid(1, 0, 4, 4), _grid(8, 0, 3, 3), bias, **_PLAIN)
+    np.testing.assert_array_equal(y, np.broadcast_to(bias[:, None, None], (1, 8, 4, 4)))
 
 
 def test_scales_that_change_along_k(backend: Any, all_sizes: None) -> None:
@@ -159,7 +187,6 @@ def test_float64_and_old_devices_take_the_other_way(backend: Any, all_sizes: Non
     monkeypatch.setattr(backend, "split_products", False)
     y = tensor(_grid(40, 40), backend=backend)
     assert matrix.matmul(backend, y._data, y._data) is None
-    window: dict[str, Any] = dict(stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1)
     x4, w = _grid(1, 8, 5, 5), _grid(8, 8, 3, 3, seed=1)
-    wanted = _made(resolve("numpy"), ops.conv2d, x4, w, None, **window)
-    np.testing.assert_array_equal(_made(backend, ops.conv2d, x4, w, None, **window), wanted)
+    wanted = _made(resolve("numpy"), ops.conv2d, x4, w, None, **_PLAIN)
+    np.testing.assert_array_equal(_made(backend, ops.conv2d, x4, w, None, **_PLAIN), wanted)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from grilly_core.extend import DTYPES, FEATURES, Backend, ConfigError, Spec
+from grilly_core.extend import ALONE, DTYPES, FEATURES, Backend, ConfigError, Spec
 from grilly_numpy import memory
 from grilly_numpy.kernels import kernels
 from grilly_numpy.threads import thread_count
@@ -57,8 +57,8 @@ class NumpyBackend(Backend):
         """Whether nobody else holds the array, nor a view of its memory."""
         base = getattr(array, "base", None)
         return (
-            sys.getrefcount(array) <= 3
-            and (base is None or sys.getrefcount(base) <= 3)
+            sys.getrefcount(array) <= ALONE
+            and (base is None or sys.getrefcount(base) <= ALONE)
             and not memory.is_foreign(array)
         )
 

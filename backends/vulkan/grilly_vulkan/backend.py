@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from grilly_core.extend import (
+    ALONE,
     Backend,
     BackendUnavailable,
     ConfigError,
@@ -130,7 +131,9 @@ class VulkanBackend(Backend):
 
     def is_exclusive(self, array: DeviceArray) -> bool:
         """Whether neither this handle nor its memory has another owner: views share a holder."""
-        return sys.getrefcount(array) <= 3 and (array.holder is None or sys.getrefcount(array.holder) <= 2)
+        return sys.getrefcount(array) <= ALONE and (
+            array.holder is None or sys.getrefcount(array.holder) <= 2
+        )
 
     def synchronize(self) -> None:
         """Return when all recorded work is done."""

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from grilly_core.extend import UnsupportedOpError
+from grilly_core.extend import ALONE, UnsupportedOpError
 from grilly_vulkan import _vk, spirv
 from grilly_vulkan._vk import check, ffi, new
 from grilly_vulkan.commands import handle
@@ -102,7 +102,7 @@ class Pipelines:
         for i in reversed(range(len(self._dropped))):
             kernel = self._dropped[i]
             # Who else holds it may be another thread that is about to record it.
-            if kernel.value <= done and sys.getrefcount(kernel) <= 3:
+            if kernel.value <= done and sys.getrefcount(kernel) <= ALONE:
                 del self._dropped[i]
                 _vk.lib.vkDestroyPipeline(self._device.handle, kernel.raw, ffi.NULL)
 

@@ -60,13 +60,17 @@ __device__ inline int scale_of(unsigned largest) {
 }
 __device__ inline float power(int exponent) { return __uint_as_float((unsigned)exponent << 23); }
 
-// Two numbers in two halves each. A low part is at least -16, or no number where the high one is infinite.
+// In the range of halves; what is no number is somewhere in it.
+__device__ inline float within(float x) { return fminf(fmaxf(x, -65504.0f), 65504.0f); }
+
+// Two numbers in two halves each. What is infinite has a finite high part and an infinite low one, which then meets high
+// parts alone: an infinite high part would meet low ones, which may be 0 or of the other sign.
 __device__ inline void split(float first, float second, float scale, unsigned& high, unsigned& low) {
     float one, two;
     first *= scale, second *= scale;
-    high = halves(first, second);
+    high = halves(within(first), within(second));
     floats(high, one, two);
-    low = halves(fmaxf(first - one, -16.0f), fmaxf(second - two, -16.0f));
+    low = halves(first - one, second - two);
 }
 
 // The bits of the largest magnitude; that of what is finite, where asked.

@@ -4,6 +4,7 @@ products of cuBLAS.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -66,9 +67,10 @@ class _Plan:
         """What lies in the columns added up at the pixels it came from, into ``x``."""
         self._launch("images", images * self.space, images, (matrix, x))
 
-    def on_tensor_cores(self, device: Any, channels: int, *arrays: Array) -> bool:
+    def on_tensor_cores(self, device: Any, channels: int, weights: int, *arrays: Array) -> bool:
         """Whether a product does it whose rows are ``channels``: enough of them, places counted in 32 bits."""
-        most = max(self.n * self.pixels, self.n * self.space, self.c * self.space, channels * self.lines)
+        image = max(math.prod(array.shape[1:]) for array in arrays)
+        most = max(self.n * self.pixels, self.n * self.space, weights, image)
         return (
             channels >= _FEW * self.groups
             and most < _MOST
@@ -80,6 +82,8 @@ class _Plan:
         self, device: Any, x: Array, weight: Array, bias: Array | None, y: Array, backward: bool = False
     ) -> Array:
         """The output, or the gradient at the input, of the kernel ``conv_matrix/pixels``, into ``y``."""
+        if not y.size:
+            return y
         rows, channels = y.shape[1] // self.groups, x.shape[1] // self.groups
         size, out, _, *rest = zip(self.window[::2], self.window[1::2], strict=True)
         sizes = (*out, *size) if backward else (*size, *out)
@@ -96,7 +100,7 @@ class _Plan:
 
     def _by_tap(self, weight: Array, backward: bool) -> Array:
         """The weights as ``[groups, channels written, KH, KW, channels read]``."""
-        grouped = weight.reshape(self.groups, -1, *weight.shape[1:])
+        grouped = weight.reshape(self.groups, weight.shape[0] // self.groups, *weight.shape[1:])
         return cp.ascontiguousarray(grouped.transpose((0, 2, 3, 4, 1) if backward else (0, 1, 3, 4, 2)))
 
     def weights(self, device: Any, g: Array, x: Array) -> Array:
@@ -157,7 +161,7 @@ def conv2d(
     plan = _Plan(x.shape, (oh, ow), tuple(kernel), stride, padding, dilation, groups, x.dtype)
     x, weight, bias = row_major(x), row_major(weight), row_major(bias)
     y = cp.empty((plan.n, o, oh, ow), x.dtype)
-    if plan.on_tensor_cores(device, o, x, weight):
+    if plan.on_tensor_cores(device, o, weight.size, x, weight):
         return plan.product(device, x, weight, bias, y)
     rows = weight.reshape(groups, o // groups, plan.lines)
     for part in plan.parts():
@@ -184,7 +188,7 @@ def conv2d_input_vjp(
     plan = _Plan(images, (oh, ow), tuple(kernel), stride, padding, dilation, groups, g.dtype)
     g, weight = row_major(g), row_major(weight)
     g_x = cp.empty(images, g.dtype)
-    if plan.on_tensor_cores(device, plan.c, g, weight):
+    if plan.on_tensor_cores(device, plan.c, weight.size, g, weight):
         return plan.product(device, g, weight, None, g_x, backward=True)
     rows = weight.reshape(groups, o // groups, plan.lines).transpose(0, 2, 1)
     for part in plan.parts():
@@ -208,7 +212,7 @@ def conv2d_weight_vjp(
     o, oh, ow = g.shape[1:]
     plan = _Plan(x.shape, (oh, ow), kernel_size, stride, padding, dilation, groups, x.dtype)
     g, x = row_major(g), row_major(x)
-    if g.size and plan.on_tensor_cores(device, o, g, x):
+    if g.size and plan.on_tensor_cores(device, o, o * plan.lines, g, x):
         return plan.weights(device, g, x).reshape(o, x.shape[1] // groups, *kernel_size)
     total: Array | None = None
     for part in plan.parts():

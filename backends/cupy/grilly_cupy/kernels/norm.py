@@ -19,6 +19,7 @@ _BLOCKS = 1024  # enough to keep a large device busy
 _LEAST = 8 * BLOCK  # elements that a block adds up at least
 _WORKERS = 1 << 17  # threads that keep a large device busy
 _ROWS = 16  # that one of them adds up at least
+_LINES = 65535  # of a grid in its second dimension
 _BYTES = 16  # that a thread reads and writes at once
 
 
@@ -162,7 +163,7 @@ def neunorm_multi_step_vjp(
     g, g_states, states, w = map(row_major, (g, g_states, states, w))
     g_s, g_x = cp.empty(g.shape, g.dtype), cp.empty((n, 1, extent), g.dtype)
     rows = math.prod(g.shape[:2])
-    pieces = max(1, min(_WORKERS // max(1, channels * extent), rows // _ROWS))
+    pieces = max(1, min(_WORKERS // max(1, channels * extent), rows // _ROWS, _LINES))
     g_w = cp.empty((pieces, channels, extent), "float64")
     shared = w.shape[0] != channels
     numbers = (*g.shape, shared, float(k), (1.0 - k) / channels**2)

@@ -28,14 +28,12 @@ class _Tables:
     def get(self, kind: str, key: tuple[int, ...], make: Callable[[tuple[int, ...]], np.ndarray]) -> Array:
         """The table ``make(key)`` on the current device."""
         place = (kind, cp.cuda.runtime.getDevice(), key)
-        table = self._kept.get(place)
+        table = self._kept.pop(place, None)  # another thread may do the same: then both make one
         if table is None:
             table = cp.array(make(key))
-            if len(self._kept) >= _TABLES:
-                self._kept.popitem(last=False)
-            self._kept[place] = table
-        else:
-            self._kept.move_to_end(place)
+        self._kept[place] = table
+        while len(self._kept) > _TABLES:
+            self._kept.popitem(last=False)
         return table
 
 
