@@ -45,11 +45,17 @@ class Op:
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, infer: Callable[..., Any] | None, differentiable: bool
+        self,
+        function: Callable[..., Any],
+        *,
+        infer: Callable[..., Any] | None,
+        differentiable: bool,
+        check: Callable[..., None] | None,
     ) -> None:
         self.name = function.__name__
         self.is_primitive = infer is not None
         self.infer = infer
+        self.check = check
         self.body = None if infer is not None else function
         self.differentiable = differentiable
         self.rule: Callable[..., Any] | None = None
@@ -130,7 +136,7 @@ class Op:
         """All attributes in declared order, defaults filled in.
 
         Raises:
-            ArgumentError: for an unknown or missing attribute.
+            ArgumentError: for an unknown or missing attribute, or a dynamic one that does not fit.
         """
         values = {**self.attributes, **attrs}
         if len(values) != len(self._order) or not attrs.keys() >= self._required:
@@ -138,6 +144,11 @@ class Op:
             missing = [name for name in self._order if name in self._required and name not in attrs]
             said = f"unknown attributes {unknown}" if unknown else f"missing attributes {missing}"
             raise ArgumentError(f"{self.name}: {said}; it takes {list(self._order)}")
+        if self.check is not None:
+            try:
+                self.check(**{name: values[name] for name in self.dynamic})
+            except ArgumentError as error:
+                raise ArgumentError(f"{self.name}: {error}") from None
         return values
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
@@ -298,28 +309,32 @@ def _declare(op: Op) -> Op:
 
 
 def primitive(
-    infer: Callable[..., Any], *, differentiable: bool = True
+    infer: Callable[..., Any], *, differentiable: bool = True, check: Callable[..., None] | None = None
 ) -> Callable[[Callable[..., Any]], Op]:
     """Declare an op that every backend must supply.
 
     Args:
         infer: the shape and dtype rule: Specs and attributes to a Spec or a tuple of Specs.
         differentiable: False for ops through which no gradient flows (comparisons, random bits).
+        check: what must hold of the dynamic attributes, by name, on every call: shapes are only looked at once.
     """
 
     def decorate(function: Callable[..., Any]) -> Op:
-        return _declare(Op(function, infer=infer, differentiable=differentiable))
+        return _declare(Op(function, infer=infer, differentiable=differentiable, check=check))
 
     return decorate
 
 
-def composite(*, differentiable: bool = True) -> Callable[[Callable[..., Any]], Op]:
+def composite(
+    *, differentiable: bool = True, check: Callable[..., None] | None = None
+) -> Callable[[Callable[..., Any]], Op]:
     """Declare an op with a body in terms of other ops.
 
-    The body is the reference meaning, the fallback, the shape rule and the default gradient.
+    The body is the reference meaning, the fallback, the shape rule and the default gradient. ``check`` is as for
+    :func:`primitive`.
     """
 
     def decorate(function: Callable[..., Any]) -> Op:
-        return _declare(Op(function, infer=None, differentiable=differentiable))
+        return _declare(Op(function, infer=None, differentiable=differentiable, check=check))
 
     return decorate

@@ -135,7 +135,12 @@ def stdp_trace(s: Tensor, trace: Tensor | None = None, /, *, tau: float) -> tupl
     return stack(steps), tr
 
 
-@composite(differentiable=False)
+def _check_limits(*, w_min: float | None, w_max: float | None, **_: float) -> None:
+    if w_min is not None and w_max is not None and w_min > w_max:
+        raise ArgumentError(f"w_min={w_min} lies above w_max={w_max}")
+
+
+@composite(differentiable=False, check=_check_limits)
 def stdp_update(
     weight: Tensor,
     pre: Tensor,
@@ -166,8 +171,6 @@ def stdp_update(
     _check_sides(weight, pre, post, stride, padding, dilation, groups)
     _check_tau(tau_pre, "tau_pre")
     _check_tau(tau_post, "tau_post")
-    if w_min is not None and w_max is not None and w_min > w_max:
-        raise ArgumentError(f"w_min={w_min} lies above w_max={w_max}")
     traces_pre, last_pre = stdp_trace(pre, trace_pre, tau=tau_pre)
     traces_post, last_post = stdp_trace(post, trace_post, tau=tau_post)
     raised = _paired(weight, traces_pre, post, stride, padding, dilation, groups)

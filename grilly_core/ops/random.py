@@ -51,12 +51,15 @@ def philox(count: int, seed: int, stream: int) -> np.ndarray:
 def _random_bits(*, shape: tuple[int, ...], seed: int, stream: int, bits: int) -> Spec:
     if not 1 <= bits <= 32:
         raise ArgumentError(f"bits must lie between 1 and 32, got {bits}")
-    if not (0 <= seed < 2**64 and 0 <= stream < 2**64):
-        raise ArgumentError(f"seed and stream must be unsigned 64-bit numbers, got {seed} and {stream}")
     return Spec(shape, "uint32")
 
 
-@primitive(infer=_random_bits, differentiable=False)
+def _check_words(*, seed: int, stream: int) -> None:
+    if not (0 <= seed < 2**64 and 0 <= stream < 2**64):
+        raise ArgumentError(f"seed and stream must be unsigned 64-bit numbers, got {seed} and {stream}")
+
+
+@primitive(infer=_random_bits, differentiable=False, check=_check_words)
 def random_bits(
     *, shape: tuple[int, ...], seed: Dynamic[int], stream: Dynamic[int], bits: int = 32
 ) -> Tensor:

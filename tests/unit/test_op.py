@@ -13,6 +13,7 @@ from grilly_core import ops
 from grilly_core.errors import ArgumentError, DeclarationError, GradientError
 from grilly_core.op import REQUIRED, Dynamic, composite, primitive, registry
 from grilly_core.ops.infer import same
+from grilly_core.selection import resolve
 from grilly_core.tensor import Tensor, tensor
 
 pytestmark = pytest.mark.usefixtures("on_numpy")
@@ -142,6 +143,19 @@ def test_wrong_attributes(attrs: dict[str, Any], message: str) -> None:
         op(tensor([1.0]), **attrs)
     with pytest.raises(ArgumentError, match=message):
         op([1.0], **attrs)
+
+
+def test_dynamic_attributes_are_checked_on_every_call() -> None:
+    backend = resolve("numpy")
+    ops.random_bits.on(backend, shape=(2,), seed=0, stream=0)
+    for wrong in (dict(seed=-1, stream=0), dict(seed=0, stream=2**64)):
+        with pytest.raises(ArgumentError, match="random_bits: seed and stream must be unsigned"):
+            ops.random_bits.on(backend, shape=(2,), **wrong)
+    arrays = [tensor(np.ones(shape, "float32"), backend=backend) for shape in ((2, 3), (1, 1, 3), (1, 1, 2))]
+    call: dict[str, Any] = dict(tau_pre=2.0, tau_post=2.0, a_pre=0.1, a_post=0.1)
+    ops.stdp_update(*arrays, **call, w_min=0.0, w_max=1.0)
+    with pytest.raises(ArgumentError, match="lies above w_max"):
+        ops.stdp_update(*arrays, **call, w_min=2.0, w_max=1.0)
 
 
 def test_attributes_of_an_op_that_has_none() -> None:
