@@ -13,6 +13,7 @@ from grilly_cupy.lazy import cp
 
 __all__ = [
     "BLOCK",
+    "GRID_LINES",
     "compile_options",
     "index_type",
     "launch",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 BLOCK = 256
+GRID_LINES = 65535  # of a grid in its second and third dimension
 _SHARED_UNASKED = 32 << 10  # at least; what a kernel declares itself counts too
 _NULL = np.uintp(0)
 _INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)

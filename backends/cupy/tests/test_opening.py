@@ -107,6 +107,19 @@ def test_out_of_memory(stand_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not isinstance(caught.value, OutOfMemoryError)
 
 
+def test_a_kernel_that_does_not_compile(stand_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = tensor([1.0], backend=open_backend(None))
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise stand_in.cuda.CompileException(
+            'norm.cu(3): warning: x\nnorm.cu(7): error: "alignas" is undefined\n'
+        )
+
+    monkeypatch.setattr(lazy.cp, "add", refuse)
+    with pytest.raises(BackendUnavailable, match=r'stand-in.*norm.cu\(7\): error: "alignas".*show_config'):
+        x + x
+
+
 def test_device_lost(stand_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = open_backend(None)
     error = stand_in.cuda.CUDARuntimeError("cudaErrorIllegalAddress")

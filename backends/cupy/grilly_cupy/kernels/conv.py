@@ -12,7 +12,7 @@ import numpy as np
 
 from grilly_cupy.kernels.matrix import add_up, divisor, fours, launch_tiles, on_tensor_cores, splits, tiles
 from grilly_cupy.lazy import cp
-from grilly_cupy.source import BLOCK, index_type, launch, launch_each, row_major
+from grilly_cupy.source import BLOCK, GRID_LINES, index_type, launch, launch_each, row_major
 
 __all__ = ["DECLINES", "KERNELS", "conv2d_weight_vjp"]
 
@@ -20,7 +20,6 @@ Array = Any
 Pair = tuple[int, int]
 _COLUMN_BYTES = 1 << 30  # of the matrix of columns that is made at a time
 _MOST = 1 << 30  # its columns, and pixels of the images, are counted in 32 bits
-_LINES = 65535  # of a grid in its second dimension
 _FEW = 8  # channels of a group that leave a tile of the tensor cores almost empty
 
 
@@ -74,7 +73,7 @@ class _Plan:
         return (
             channels >= _FEW * self.groups
             and most < _MOST
-            and self.groups <= _LINES
+            and self.groups <= GRID_LINES
             and on_tensor_cores(device, *arrays)
         )
 
@@ -119,9 +118,9 @@ class _Plan:
         return add_up(made, made.shape[1:])
 
     def _launch(self, function: str, threads: int, images: int, arrays: tuple[Array, Array]) -> None:
-        grid = (-(-threads // BLOCK), min(self.c, _LINES))
+        grid = (-(-threads // BLOCK), min(self.c, GRID_LINES))
         args = (*arrays, np.int32(images), np.int32(self.c), *self.window)
-        launch(f"conv/{function}", self.dtype.name, grid, (BLOCK,), args)
+        launch(f"conv/{function}", self.dtype, grid, (BLOCK,), args)
 
 
 def _flat(pairs: Iterable[tuple[Any, Any]]) -> tuple[Any, ...]:
@@ -131,7 +130,7 @@ def _flat(pairs: Iterable[tuple[Any, Any]]) -> tuple[Any, ...]:
 def _swapped(x: Array, shape: tuple[int, int, int], out: Array, bias: Array | None = None) -> Array:
     """``x`` as ``[A, B, P]`` with the first two axes exchanged into ``out``, plus the bias ``[A]``."""
     args = (x, bias, out, out.size, *shape)
-    launch_each("conv/swapped", x.dtype.name, out.size, args, INDEX=index_type(out.size))
+    launch_each("conv/swapped", x.dtype, out.size, args, INDEX=index_type(out.size))
     return out
 
 

@@ -15,7 +15,6 @@ __all__ = ["KERNELS", "rows_block"]
 Array = Any
 _NUMBERS = tuple(dtype for dtype in DTYPES if dtype != "bool")
 
-
 # Ops of the kernel ``elementwise/apply``, as it numbers them.
 _VECTORISED = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "negative", "absolute", "sqrt")
 _LARGE = 1 << 18  # elements, from which on it is faster than CuPy's kernels
@@ -23,12 +22,11 @@ _LARGE = 1 << 18  # elements, from which on it is faster than CuPy's kernels
 
 def _vectorised(op: int, x: Array, y: Array | None) -> Array | None:
     """The result of the kernel; None where the arrays are small, of other dtypes, shapes or orders."""
-    for array in (x, y):
-        if array is None:
-            continue
-        if not array.flags.c_contiguous or array.data.ptr % 16 or array.dtype.kind != "f":
-            return None
-        if array.shape != x.shape:
+    if x.size < _LARGE:
+        return None
+    for array in (x,) if y is None else (x, y):
+        aligned = array.flags.c_contiguous and array.data.ptr % 16 == 0
+        if not aligned or array.dtype.kind != "f" or array.shape != x.shape:
             return None
     out = cp.empty(x.shape, x.dtype)
     threads = -(-x.size * x.itemsize // 16)
@@ -40,11 +38,8 @@ def _binary(name: str) -> Callable[..., Any]:
     op = _VECTORISED.index(name) if name in _VECTORISED else None
 
     def kernel(device: Any, x: Array, y: Array, /) -> Array:
-        if op is not None and x.size >= _LARGE:
-            made = _vectorised(op, x, y)
-            if made is not None:
-                return made
-        return getattr(cp, name)(x, y)
+        made = None if op is None else _vectorised(op, x, y)
+        return getattr(cp, name)(x, y) if made is None else made
 
     return kernel
 
@@ -53,11 +48,8 @@ def _unary(name: str) -> Callable[..., Any]:
     op = _VECTORISED.index(name) if name in _VECTORISED else None
 
     def kernel(device: Any, x: Array, /) -> Array:
-        if op is not None and x.size >= _LARGE:
-            made = _vectorised(op, x, None)
-            if made is not None:
-                return made
-        return getattr(cp, name)(x)
+        made = None if op is None else _vectorised(op, x, None)
+        return getattr(cp, name)(x) if made is None else made
 
     return kernel
 

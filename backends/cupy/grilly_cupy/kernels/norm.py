@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from grilly_cupy.lazy import cp
-from grilly_cupy.source import BLOCK, index_type, launch, launch_each, row_major
+from grilly_cupy.source import BLOCK, GRID_LINES, index_type, launch, launch_each, row_major
 
 __all__ = ["DECLINES", "KERNELS"]
 
@@ -19,7 +19,6 @@ _BLOCKS = 1024  # enough to keep a large device busy
 _LEAST = 8 * BLOCK  # elements that a block adds up at least
 _WORKERS = 1 << 17  # threads that keep a large device busy
 _ROWS = 16  # that one of them adds up at least
-_LINES = 65535  # of a grid in its second dimension
 _BYTES = 16  # that a thread reads and writes at once
 
 
@@ -31,7 +30,7 @@ class _Pass:
         steps, self.rows, self.channels, self.length = x.shape
         self.all = steps * self.channels
         self.extents = (self.rows, self.channels, self.length)
-        self.dtype = x.dtype.name
+        self.dtype = x.dtype
         self.defines: dict[str, Any] = dict(INDEX=index_type(x.size))
 
     def line(self, dtype: str | None = None) -> Array:
@@ -128,7 +127,7 @@ def batch_norm_infer(
 def moving_average(device: Any, old: Array, new: Array, /, *, momentum: float, gain: float) -> Array:
     out = cp.empty(old.shape, old.dtype)
     args = (row_major(old), row_major(new), out, out.size, float(1.0 - momentum), float(momentum * gain))
-    launch_each("norm/moving_average", old.dtype.name, out.size, args)
+    launch_each("norm/moving_average", old.dtype, out.size, args)
     return out
 
 
@@ -163,7 +162,7 @@ def neunorm_multi_step_vjp(
     g, g_states, states, w = map(row_major, (g, g_states, states, w))
     g_s, g_x = cp.empty(g.shape, g.dtype), cp.empty((n, 1, extent), g.dtype)
     rows = math.prod(g.shape[:2])
-    pieces = max(1, min(_WORKERS // max(1, channels * extent), rows // _ROWS, _LINES))
+    pieces = max(1, min(_WORKERS // max(1, channels * extent), rows // _ROWS, GRID_LINES))
     g_w = cp.empty((pieces, channels, extent), "float64")
     shared = w.shape[0] != channels
     numbers = (*g.shape, shared, float(k), (1.0 - k) / channels**2)

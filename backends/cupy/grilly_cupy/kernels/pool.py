@@ -28,7 +28,7 @@ def _launch(function: str, written: Array, args: tuple[Any, ...], *window: Pair)
     """``window``: sizes of input and output, kernel, stride and padding."""
     extents = [np.int32(extent) for pair in window for extent in pair]
     size = written.size
-    launch_each(f"pool/{function}", written.dtype.name, size, (*args, *extents), INDEX=index_type(size))
+    launch_each(f"pool/{function}", written.dtype, size, (*args, *extents), INDEX=index_type(size))
 
 
 def _side_by_side(kernel: Pair, stride: Pair, padding: Pair) -> bool:
@@ -49,7 +49,7 @@ def _spread(function: str, size: Pair, kernel: Pair, read: tuple[Array, ...], *n
     align = math.gcd(kw, w, _BYTES // g.dtype.itemsize) * g.dtype.itemsize
     args = (*map(row_major, read), g_x, *numbers, count, h, w, oh, ow, high, wide)
     defines = dict(INDEX=index_type(g_x.size), KH=kh, KW=kw, ALIGN=align)
-    launch_each(f"pool/{function}", g.dtype.name, count, args, **defines)
+    launch_each(f"pool/{function}", g.dtype, count, args, **defines)
     return g_x
 
 
